@@ -1,0 +1,304 @@
+"""The pictures that excite each unit most and least, exactly, in one pass and bounded memory.
+
+Everything downstream of a ranking is sensitive to ties: a unit that is silent on half of the pictures has no "least activating" ones, and a stable sort would return whatever stood first in the
+folder, usually a single class (specs/mis.md 5.4). Ties are therefore broken by a key hashed from (seed, unit, picture).
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.keyed_random import keys
+
+CONSTANT_RANGE = 1e-8   # MIS paper, appendix F: a unit whose activation varies by less is removed
+_CHUNK_BYTES = 4 * 2**20       # a chunk of units stays near the processor's caches
+_TILE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The `count` most and least activating pictures of every unit.
+
+    The same picture is never on both sides of a unit, and a strictly increasing map or a change of sign of its activations only swaps the sides (exactly, ties included; only a unit tied on more than
+    pictures - 2 count pictures with equally many pictures above and below the tie is ordered by convention).
+    """
+
+    top: np.ndarray            # (units, count) int32, the most activating picture first
+    bottom: np.ndarray         # (units, count) int32, the least activating picture first
+    pictures: int              # how many pictures were ranked
+    statistics: pd.DataFrame   # per unit: minimum, maximum, mean, sd, active (fraction of non-zero), tied_top, tied_bottom (fraction), tied_extreme, constant
+    units: np.ndarray          # (units,) int64, the unit's index in its layer: it keys the tie-breaking and the shuffles
+
+    @property
+    def count(self) -> int:
+        """Pictures kept on each side."""
+        return self.top.shape[1]
+
+    @property
+    def constant(self) -> np.ndarray:
+        """(units,) bool: units without a ranking."""
+        return self.statistics["constant"].to_numpy()
+
+    def take(self, rows) -> "Extremes":
+        """The same for some of the units; rows as NumPy takes them."""
+        return Extremes(self.top[rows], self.bottom[rows], self.pictures, self.statistics.iloc[rows].reset_index(drop=True), self.units[rows])
+
+
+class StreamingExtremes:
+    """Accumulates tiles of activations in any order and of any size; `result` equals a full sort.
+
+    Memory: 16 bytes a unit and kept pair of pictures (3.2 KB a unit at count = 200) plus a tile of pictures, by default as many as fill 256 MiB.
+    """
+
+    def __init__(self, units: int, *, count: int = 200, seed: int = 0, tile: int | None = None):
+        if units < 1 or count < 1:
+            raise ValueError(f"units, count: found {units} and {count}; expected at least 1 each")
+        tile = tile or max(count, _TILE_BYTES // (4 * units))
+        self._units, self._count, self._seed, self._tile = units, count, seed, tile
+        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting = 0
+        self._seen = 0
+        self._picture_sum = 0
+        self._top = self._bottom = None
+        self._minimum, self._maximum = np.full(units, np.inf), np.full(units, -np.inf)
+        self._mean, self._square, self._active = np.zeros(units), np.zeros(units), np.zeros(units, np.int64)
+
+    def update(self, activations, pictures) -> None:
+        """Add a batch.
+
+        Args:
+            activations: (batch, units), finite.
+            pictures: (batch,) integers, the index of each row's picture; every index 0 .. M-1 must come exactly once in the whole stream.
+
+        Raises:
+            ValueError: if shapes disagree or an activation is NaN or infinite.
+        """
+        activations, pictures = np.asarray(activations), np.asarray(pictures)
+        if activations.ndim != 2 or activations.shape[1] != self._units or pictures.shape != activations.shape[:1]:
+            raise ValueError(f"activations, pictures: found shapes {activations.shape} and {pictures.shape}; expected (batch, {self._units}) and (batch,)")
+        self._pending.append((activations, pictures))
+        self._waiting += len(pictures)
+        self._picture_sum += int(pictures.sum())
+        if self._waiting >= self._tile:
+            self._flush()
+
+    def result(self) -> Extremes:
+        """The extremes of everything seen; refuses fewer than 2 count pictures, or indices that are not 0 .. M-1."""
+        self._flush()
+        total = self._seen
+        if total < 2 * self._count:
+            raise ValueError(f"activations: found {total} pictures; expected at least {2 * self._count} (twice the {self._count} kept on each side)")
+        if self._picture_sum != total * (total - 1) // 2:
+            raise ValueError(f"pictures: the {total} indices seen are not 0 .. {total - 1}, each once")
+        units = np.arange(self._units)
+        (top_values, top), (bottom_values, bottom) = (
+            _in_order(values, pictures, units, self._seed) for values, pictures in (self._top, self._bottom))
+        bottom_values = -bottom_values
+        sd = np.sqrt(self._square / total)
+        straddling = np.flatnonzero(top_values[:, -1] == bottom_values[:, -1])
+        for row in straddling:
+            top[row], bottom[row] = _share_tied(top_values[row], top[row], bottom_values[row], bottom[row], total, self._seed, units[row])
+        statistics = pd.DataFrame({
+            "minimum": self._minimum, "maximum": self._maximum, "mean": self._mean, "sd": sd, "active": self._active / total,
+            "tied_top": _tied_fraction(top_values), "tied_bottom": _tied_fraction(bottom_values),
+            "tied_extreme": (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1]),
+            "constant": self._maximum - self._minimum < CONSTANT_RANGE,
+        })
+        return Extremes(top, bottom, total, statistics, units)
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        pictures = np.concatenate([pictures for _, pictures in self._pending]).astype(np.int32)
+        values = _units_first([activations for activations, _ in self._pending])
+        self._pending, self._waiting = [], 0
+        if self._top is None:
+            kept = np.empty((self._units, 0), values.dtype), np.empty((self._units, 0), np.int32)
+            self._top = self._bottom = kept
+        self._describe(values)
+        self._top = self._keep(self._top, values, pictures, sign=1)
+        self._bottom = self._keep(self._bottom, values, pictures, sign=-1)
+        self._seen += len(pictures)
+
+    def _keep(self, kept, values, pictures, sign):
+        """Merge a tile into one side; the bottom side is the top side of the negated activations."""
+        old_values, old_pictures = kept
+        width = min(self._count, old_values.shape[1] + values.shape[1])
+        new_values, new_pictures = np.empty((self._units, width), values.dtype), np.empty((self._units, width), np.int32)
+
+        def select(rows: slice) -> None:
+            tile = values[rows] if sign > 0 else -values[rows]
+            both = np.concatenate([old_values[rows], tile], axis=1) if old_values.shape[1] else tile
+            names = np.concatenate([old_pictures[rows], np.broadcast_to(pictures, tile.shape)], axis=1) if old_values.shape[1] else np.broadcast_to(pictures, tile.shape)
+            columns = _largest(both, names, width, self._seed, np.arange(rows.start, rows.stop))
+            new_values[rows] = np.take_along_axis(both, columns, 1)
+            new_pictures[rows] = np.take_along_axis(names, columns, 1)
+
+        _over_units(select, self._units, values.shape[1] * values.itemsize)
+        return new_values, new_pictures
+
+    def _describe(self, values: np.ndarray) -> None:
+        """Minimum, maximum, mean, variance (Chan's parallel update) and activity; refuses what is not finite."""
+        def describe(rows: slice) -> None:
+            tile = values[rows]
+            low, high = tile.min(1), tile.max(1)
+            broken = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))
+            if broken.size:
+                raise ValueError(f"activations: unit {rows.start + broken[0]} has values that are not finite; expected none (overflow in half precision?)")
+            mean = tile.mean(1)
+            square = np.square(tile - mean[:, None]).sum(1)
+            fresh, seen = tile.shape[1], self._seen
+            shift = mean - self._mean[rows]
+            self._square[rows] += square + shift**2 * (seen * fresh / (seen + fresh))
+            self._mean[rows] += shift * (fresh / (seen + fresh))
+            self._minimum[rows] = np.minimum(self._minimum[rows], low)
+            self._maximum[rows] = np.maximum(self._maximum[rows], high)
+            self._active[rows] += np.count_nonzero(tile, axis=1)
+
+        _over_units(describe, self._units, values.shape[1] * values.itemsize)
+
+
+def extremes(activations, *, count: int = 200, seed: int = 0) -> Extremes:
+    """The most and least activating pictures of every unit of a matrix.
+
+    Args:
+        activations: (pictures, units), finite; at least 2 count pictures.
+        count: pictures kept on each side.
+        seed: seed of the tie-breaking.
+
+    Raises:
+        ValueError: if the matrix is not two-dimensional, too short or not finite.
+    """
+    activations = np.asarray(activations)
+    if activations.ndim != 2:
+        raise ValueError(f"activations: found shape {activations.shape}; expected (pictures, units)")
+    if len(activations) < 2 * count:
+        raise ValueError(f"activations: found {len(activations)} pictures; expected at least {2 * count} (twice the {count} kept on each side)")
+    stream = StreamingExtremes(activations.shape[1], count=count, seed=seed)
+    for start in range(0, len(activations), 512):
+        batch = activations[start:start + 512]
+        stream.update(batch, np.arange(start, start + len(batch)))
+    return stream.result()
+
+
+def full_order(activations, *, seed: int = 0) -> np.ndarray:
+    """The whole ranking: (units, pictures) int64, the most activating picture first, ties by key.
+
+    For positions inside the ranking (hard queries), where the extremes are not enough; memory 8 bytes a unit and picture.
+    """
+    values = np.asarray(activations).T
+    units, total = values.shape
+    order = np.argsort(-values, axis=1, kind="stable")
+    ranked = np.take_along_axis(values, order, 1)
+    for row in np.flatnonzero((ranked[:, 1:] == ranked[:, :-1]).any(1)):
+        order[row] = np.lexsort((keys(seed, row, np.arange(total)), -values[row]))
+    return order
+
+
+def _candidates(values, count):
+    """Columns that hold every row's `count` largest values and few others: (rows, width), padded with -1.
+
+    The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and nearly free to compute.
+    """
+    rows, width = values.shape
+    groups = 5 * count // 2
+    if width < 2 * groups:
+        return np.broadcast_to(np.arange(width), values.shape)
+    maxima = values[:, :width // groups * groups].reshape(rows, -1, groups).max(1)
+    bound = np.partition(maxima, groups - count, axis=1)[:, groups - count, None]
+    selected = values >= bound
+    sizes = np.count_nonzero(selected, axis=1)
+    row = np.repeat(np.arange(rows), sizes)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    columns = np.full((rows, sizes.max()), -1)
+    columns[row, place] = np.flatnonzero(selected) - row * width
+    return columns
+
+
+def _largest(values, names, count, seed, units) -> np.ndarray:
+    """Columns of the `count` largest of each row in no particular order; ties at the boundary go to the smallest keys."""
+    rows = len(values)
+    columns = _candidates(values, count)
+    width = columns.shape[1]
+    if width == count:
+        return columns
+    values = np.where(columns < 0, -np.inf, np.take_along_axis(values, columns, 1))
+    boundary = np.partition(values, width - count, axis=1)[:, width - count, None]
+    selected = values >= boundary
+    surplus = np.flatnonzero(np.count_nonzero(selected, axis=1) > count)
+    if surplus.size:
+        tied = values[surplus] == boundary[surplus]
+        wanted = count - np.count_nonzero(values[surplus] > boundary[surplus], axis=1)
+        row, column = np.nonzero(tied)
+        name = names[surplus[row], columns[surplus[row], column]]
+        order = np.lexsort((keys(seed, units[surplus][row], name), row))
+        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(surplus)))[row]     # position inside its row's group
+        lost = order[rank >= wanted[row]]
+        selected[surplus[row[lost]], column[lost]] = False
+    return columns[selected].reshape(rows, count)
+
+
+def _in_order(values, pictures, units, seed):
+    """Sort each row by (value descending, key ascending)."""
+    order = np.argsort(-values, axis=1)
+    values, pictures = np.take_along_axis(values, order, 1), np.take_along_axis(pictures, order, 1)
+    tied = np.flatnonzero((values[:, 1:] == values[:, :-1]).any(1))
+    if tied.size:
+        row = np.repeat(np.arange(len(tied)), values.shape[1])
+        key = keys(seed, units[tied][:, None], pictures[tied]).ravel()
+        order = np.lexsort((key, -values[tied].ravel(), row)).reshape(len(tied), -1) - np.arange(len(tied))[:, None] * values.shape[1]
+        pictures[tied] = np.take_along_axis(pictures[tied], order, 1)
+    return values, pictures
+
+
+def _share_tied(top_values, top, bottom_values, bottom, total, seed, unit):
+    """Fill both sides from one group of tied pictures that reaches from one side to the other.
+
+    The side with fewer tied pictures to add takes the smallest keys, the other side the next: no picture is used twice, and negating the unit swaps the two sides exactly.
+    """
+    tied = top_values[-1]
+    above, below = top[top_values > tied], bottom[bottom_values < tied]
+    free = np.ones(total, bool)
+    free[above] = free[below] = False
+    candidates = np.flatnonzero(free)
+    candidates = candidates[np.argsort(keys(seed, unit, candidates), kind="stable")].astype(np.int32)
+    wanted = len(top) - len(above), len(bottom) - len(below)
+    if wanted[0] <= wanted[1]:
+        to_top, to_bottom = candidates[:wanted[0]], candidates[wanted[0]:sum(wanted)]
+    else:
+        to_bottom, to_top = candidates[:wanted[1]], candidates[wanted[1]:sum(wanted)]
+    return np.concatenate([above, to_top]), np.concatenate([below, to_bottom])
+
+
+def _units_first(batches: list[np.ndarray]) -> np.ndarray:
+    """Stack (batch, units) arrays into (units, pictures), contiguous, so that selection runs along memory; copied in blocks that fit the caches."""
+    dtype = np.result_type(*batches, np.float32)
+    stacked = np.empty((batches[0].shape[1], sum(map(len, batches))), dtype)
+
+    def transpose(rows: slice) -> None:
+        start = 0
+        for batch in batches:
+            stacked[rows, start:start + len(batch)] = batch[:, rows].T
+            start += len(batch)
+
+    _over_units(transpose, len(stacked), _CHUNK_BYTES // 80)
+    return stacked
+
+
+def _tied_fraction(ordered: np.ndarray) -> np.ndarray:
+    """Fraction of each row's values that equal a neighbour in the ranking."""
+    same = ordered[:, 1:] == ordered[:, :-1]
+    tied = np.zeros(ordered.shape, bool)
+    tied[:, 1:] |= same
+    tied[:, :-1] |= same
+    return tied.mean(1)
+
+
+def _over_units(work, units: int, bytes_per_unit: int) -> None:
+    """Run work(slice of units) over cache-sized chunks on a few threads (NumPy releases the interpreter lock)."""
+    step = max(1, _CHUNK_BYTES // max(1, bytes_per_unit))
+    chunks = [slice(start, min(start + step, units)) for start in range(0, units, step)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(work, chunks))
