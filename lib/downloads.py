@@ -3,6 +3,7 @@
 A file that does not have its sha256 is never used, and a download that broke off leaves nothing behind.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,35 @@ def local(name: str, *, sha256: str, mirror_path: str = "", mirror_sha256: str =
                              "replace this file of the mirror, or remove it")
         return mirror / mirror_path
     return None
+
+
+def fetch_by_prefix(url: str, *, mirror_folder: str) -> Path:
+    """Find or download a file whose name carries the first digits of its sha256, as torchvision names its weights (resnet18-f37072fd.pth).
+
+    Args:
+        url: address of the original.
+        mirror_folder: where the folder named by DATA_MIRROR has files of this kind.
+
+    Raises:
+        ValueError: if the name carries no hash.
+        FileNotFoundError: if the file is nowhere, or the address cannot be reached or gives something else.
+    """
+    import torch
+
+    name = url.rpartition("/")[2]
+    if not (hashed := re.search(r"-([0-9a-f]{8,64})\.", name)):
+        raise ValueError(f"url: found the file name {name}; expected the first digits of its sha256 in it")
+    prefix, mirror = hashed[1], paths.mirror()
+    for folder in [paths.WEIGHTS, *([mirror / mirror_folder] if mirror else []), Path(torch.hub.get_dir()) / "checkpoints"]:
+        if (folder / name).is_file() and file_sha256(folder / name).startswith(prefix):
+            return folder / name
+    paths.WEIGHTS.mkdir(parents=True, exist_ok=True)
+    try:
+        # Written under another name, and moved into place once its hash is right.
+        torch.hub.download_url_to_file(url, str(paths.WEIGHTS / name), hash_prefix=prefix, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(_nowhere(name, url, paths.WEIGHTS, f"{mirror_folder}/{name}", error)) from error
+    return paths.WEIGHTS / name
 
 
 def _nowhere(name, url, folder, mirror_path, error) -> str:

@@ -107,7 +107,8 @@ def read_profile(name: str, folder: Path = NOTEBOOKS) -> Profile:
             raise ParameterError(f'{file.name}: found the key {number!r}; expected `minutes` or a notebook number in quotes, such as "04"')
         if not isinstance(values, dict):
             raise ParameterError(f"{file.name}: {number}: found {values!r}; expected a mapping from parameters to values (empty: {{}})")
-    if not isinstance(minutes, dict) or not set(minutes) <= set(content) or not all(isinstance(cost, int | float) for cost in minutes.values()):
+    known = isinstance(minutes, dict) and set(minutes) <= set(content)
+    if not known or not all(isinstance(cost, int | float) for cost in minutes.values()):
         raise ParameterError(f"{file.name}: minutes: found {minutes!r}; expected a mapping from the profile's notebooks to numbers")
     return Profile(name, content, minutes)
 

@@ -17,9 +17,9 @@ def load(name: str, *, count: int | None = None, seed: int = 0, split: str = "te
             `mnist`;
             `cifar10`, the original pictures, or their JPEG version where only the mirror's is at hand (the name of the result says so);
             `cifar10:jpeg`, always the JPEG version; `cifar10:lossless100`, the first 100 original test pictures;
-            `imagenet`, the reader's ImageNet-1k folder (environment variable IMAGENET_ROOT) or the mirror's sample of 1,000 pictures;
+            `imagenet`, the reader's folder of ImageNet-1k (environment variable IMAGENET_ROOT) or the mirror's sample of 1,000 pictures;
             `folder:path`, the reader's pictures, one sub-folder per class or none.
-        count: how many pictures. For scenes, how many to draw; otherwise a random subset in random order, or everything in its own order (None).
+        count: how many pictures. For scenes, how many to draw; otherwise a random subset in random order; None is all, in their own order.
         seed: of the subset, or of the scenes drawn.
         split: "train" or "test". Scenes and folders have one part only, called "test": for other scenes take another seed.
         options: further keyword arguments of scenes.
@@ -32,7 +32,8 @@ def load(name: str, *, count: int | None = None, seed: int = 0, split: str = "te
         raise ValueError(f"split: found {split!r}; expected 'train' or 'test'")
     kind, _, rest = name.partition(":")
     if kind in ("scenes", "folder") and split != "test":
-        raise ValueError(f"split: found {split!r} for {kind}, which has one part only; expected 'test' (for other scenes take another seed)")
+        raise ValueError(f"split: found {split!r} for {kind}, which has one part only; "
+                         "expected 'test' (for other scenes take another seed)")
     if options and kind != "scenes":
         raise ValueError(f"options: found {', '.join(options)} for {name}; expected none, only scenes has options")
 

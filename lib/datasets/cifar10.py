@@ -1,8 +1,8 @@
 """CIFAR-10: 60,000 colour pictures of 32x32 in ten classes (Krizhevsky 2009).
 
-Two versions. The original, read from the "binary version" of its publisher: the same pixels as torchvision's archive, which is a pickle and would run code.
-And a JPEG version (quality 75) that a local mirror may hold: it costs accurate networks 5 to 11 points of accuracy, so its name is "JPEG CIFAR-10" and no
-number measured on it may be compared with a published one.
+Two versions. The original, read from the "binary version" of its publisher: the same pixels as torchvision's archive, which is a pickle and
+would run code. And a JPEG version (quality 75) that a local mirror may hold: it costs accurate networks 5 to 11 points of accuracy, so its
+name is "JPEG CIFAR-10" and no number measured on it may be compared with a published one.
 """
 
 import io
@@ -46,8 +46,10 @@ def cifar10(split: str, version: str = "") -> Pictures:
 
 
 def _original(split: str, archive: Path) -> Pictures:
-    arrays = store.fetch("datasets/cifar10", {"archive": ORIGINAL.sha256, "split": split}, lambda: read_binary(archive, split), code=[read_binary])
-    return in_memory(f"cifar10/{split}", arrays["pixels"], arrays["labels"], CLASSES, {"dataset": "cifar10", "version": "original", "split": split})
+    arrays = store.fetch("datasets/cifar10", {"archive": ORIGINAL.sha256, "split": split},
+                         lambda: read_binary(archive, split), code=[read_binary])
+    return in_memory(f"cifar10/{split}", arrays["pixels"], arrays["labels"], CLASSES,
+                     {"dataset": "cifar10", "version": "original", "split": split})
 
 
 def _jpeg(split: str) -> Pictures:
@@ -68,7 +70,8 @@ def _lossless_100(split: str) -> Pictures:
     else:
         with np.load(CIFAR10_LOSSLESS_100.fetch(), allow_pickle=False) as arrays:
             pixels, labels = arrays["x"], arrays["y"]
-    return in_memory("cifar10/test[:100]", pixels, labels, CLASSES, {"dataset": "cifar10", "version": "original", "split": "test", "first": 100})
+    return in_memory("cifar10/test[:100]", pixels, labels, CLASSES,
+                     {"dataset": "cifar10", "version": "original", "split": "test", "first": 100})
 
 
 def read_binary(archive: Path, split: str) -> dict[str, np.ndarray]:
@@ -85,7 +88,8 @@ def read_binary(archive: Path, split: str) -> dict[str, np.ndarray]:
             if name in names:
                 content = np.frombuffer(tar.extractfile(member).read(), dtype=np.uint8)
                 if content.size == 0 or content.size % 3073:
-                    raise ValueError(f"{archive}: {member.name}: found {content.size} bytes; expected a multiple of 3073, label and pixels of each picture")
+                    raise ValueError(f"{archive}: {member.name}: found {content.size} bytes; "
+                                     "expected a multiple of 3073, label and pixels of each picture")
                 batches[name] = content.reshape(-1, 3073)
     if missing := [name for name in names if name not in batches]:
         raise ValueError(f"{archive}: found no {', '.join(missing)}; expected the binary version of CIFAR-10")

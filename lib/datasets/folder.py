@@ -17,9 +17,9 @@ from lib.datasets.pictures import Pictures, in_threads, random_subset
 def folder(path: str | Path, *, count: int | None = None, seed: int = 0) -> Pictures:
     """The pictures of a folder, sorted by class and name.
 
-    Sub-folders are classes, sorted by name, with all pictures below them; a folder of files only has no labels. Files whose name begins with a dot are
-    ignored. Every chosen file is read and decoded once (coarsely, so this is quick) before anything else happens. Colours are converted to RGB; the
-    orientation that a camera may have noted is ignored.
+    Sub-folders are classes, sorted by name, with all pictures below them; a folder of files only has no labels. Files whose name begins
+    with a dot are ignored. Every chosen file is read and decoded once (coarsely, so it is quick) before anything else happens. Colours are
+    converted to RGB; the orientation that a camera may have noted is ignored.
 
     Args:
         path: the folder.
@@ -55,7 +55,8 @@ def folder(path: str | Path, *, count: int | None = None, seed: int = 0) -> Pict
 def imagenet(split: str, *, count: int | None = None, seed: int = 0) -> Pictures:
     """ImageNet-1k: the folder named by the environment variable IMAGENET_ROOT, else the mirror's sample of one picture per class.
 
-    The folder holds 1,000 sub-folders named by WordNet id (n01440764 ...), whose sorted order is the class index; or it holds `val` and `train` with these.
+    The folder holds 1,000 sub-folders named by WordNet id (n01440764 ...), whose sorted order is the class index; or `val` and `train` with
+    these.
 
     Raises:
         FileNotFoundError: if neither is there.
@@ -70,8 +71,8 @@ def imagenet(split: str, *, count: int | None = None, seed: int = 0) -> Pictures
     elif mirror and (mirror / "imagenet_sample/images").is_dir():
         root, name = mirror / "imagenet_sample/images", "imagenet sample"
     else:
-        raise FileNotFoundError("imagenet: found neither IMAGENET_ROOT nor DATA_MIRROR with imagenet_sample/images; expected the environment variable "
-                                "IMAGENET_ROOT to name a folder of ImageNet-1k with one sub-folder per class, or with val and train of that form")
+        raise FileNotFoundError("imagenet: found neither IMAGENET_ROOT nor imagenet_sample/images in DATA_MIRROR; expected the environment "
+                                "variable IMAGENET_ROOT to name a folder of ImageNet-1k: 1,000 sub-folders, or val and train with these")
     pictures = folder(root, count=count, seed=seed)
     if len(pictures.class_names) != 1000:
         raise ValueError(f"imagenet: {root}: found {len(pictures.class_names)} class folders; expected 1000, sorted by WordNet id")
@@ -88,7 +89,8 @@ def _listing(root: Path) -> tuple[list[Path], np.ndarray | None, tuple[str, ...]
         return entries, None, ()
     if len(classes) < len(entries):
         stray = next(entry for entry in entries if not entry.is_dir())
-        raise ValueError(f"folder: {root}: found the file {stray.name} beside sub-folders; expected either only files or one sub-folder per class")
+        raise ValueError(f"folder: {root}: found the file {stray.name} beside sub-folders; "
+                         "expected either only files or one sub-folder per class")
     files, labels = [], []
     for label, directory in enumerate(classes):
         members = sorted(file for file in directory.rglob("*") if file.is_file() and not _hidden(file.relative_to(root)))
@@ -123,4 +125,5 @@ def _picture(file: Path, content: bytes, prepare: Callable = lambda image: None)
         prepare(image)
         return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file}: not a picture that can be read ({error}); remove it from the folder, or hide it by a name that begins with a dot") from error
+        raise ValueError(f"{file}: not a picture that can be read ({error}); "
+                         "remove it from the folder, or hide it by a name that begins with a dot") from error

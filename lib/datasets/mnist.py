@@ -23,7 +23,8 @@ def mnist(split: str) -> Pictures:
 def read_idx(path: Path) -> np.ndarray:
     """Read a gzipped idx file of unsigned bytes.
 
-    The format: two zero bytes, the type (8 is unsigned byte), the number of dimensions, each dimension as a big-endian 32-bit integer, the bytes.
+    The format: two zero bytes, the type (8 is unsigned byte), the number of dimensions, each dimension as a big-endian 32-bit integer, then
+    the values.
 
     Raises:
         ValueError: if the file is something else or is cut off.

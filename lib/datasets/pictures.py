@@ -1,6 +1,6 @@
 """A set of pictures: how to read them, what is known about them, and what determines them.
 
-Every measure of this project sees pictures through this one class, be they drawn on the spot, held in memory, or files in a folder of the reader.
+Every measure of this project sees pictures through this one class, be they drawn on the spot, held in memory, or files in a folder.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ class Pictures:
 
 
 def in_memory(name: str, pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], identity: dict) -> Pictures:
-    """Pictures held as one uint8 array, (count, height, width, 3) in colour or (count, height, width) in grey; grey is repeated to 3 channels when read."""
+    """Pictures held as one uint8 array (count, height, width, 3), or (count, height, width) in grey, which gets 3 channels when read."""
     if pixels.dtype != np.uint8 or not (pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] == 3)):
         raise ValueError(f"pixels: found {pixels.dtype} of shape {pixels.shape}; expected uint8 of shape (count, height, width[, 3])")
 

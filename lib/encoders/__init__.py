@@ -1,4 +1,4 @@
-"""Encoders by name: `local:simclr,seed=1`, `published:resnet20`, `timm:resnet50.a1_in1k`, `torchvision:resnet18`, `file:path.pt+timm:resnet18`."""
+"""Encoders by name: `local:simclr,seed=1`, `published:resnet20`, `timm:resnet50.a1_in1k`, `file:path.pt+timm:resnet18` and so on."""
 
 import re
 

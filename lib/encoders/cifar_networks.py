@@ -1,7 +1,10 @@
 """The CIFAR-10 networks whose published weights we load: attribute names are the keys of the weight files, hence the names of the layers.
 
-Every class has `embed(batch)`, the features before the last linear layer, and `forward(batch)`, the logits (for the auto-encoder: the reconstruction).
+Every network has `embed(batch)`, the features before the last linear layer, and `forward(batch)`, the logits (the auto-encoder: code and
+reconstruction).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -28,7 +31,8 @@ class CifarResNet(nn.Module):
 
     @staticmethod
     def _stage(blocks, before, channels, stride):
-        return nn.Sequential(PlainShortcutBlock(before, channels, stride), *(PlainShortcutBlock(channels, channels, 1) for _ in range(blocks - 1)))
+        first = PlainShortcutBlock(before, channels, stride)
+        return nn.Sequential(first, *(PlainShortcutBlock(channels, channels, stride=1) for _ in range(blocks - 1)))
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
         features = functional.relu(self.bn1(self.conv1(batch)))
@@ -63,7 +67,7 @@ class UvaResNet(nn.Module):
         super().__init__()
         self.input_net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
         channels = (16, 16, 16, 16, 32, 32, 32, 64, 64, 64)
-        self.blocks = nn.Sequential(*(ConvolvedShortcutBlock(before, after) for before, after in zip(channels, channels[1:], strict=False)))
+        self.blocks = nn.Sequential(*(ConvolvedShortcutBlock(before, after) for before, after in pairwise(channels)))
         self.output_net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ class Encoder:
     Args:
         name: the string that loads it, e.g. "published:resnet20".
         module: in eval mode and on its device; calling it on a preprocessed batch runs every layer.
-        preprocess: uint8 pictures, (n, height, width, 3) or a list of (height, width, 3), -> float tensor (n, 3, h, w) on the module's device.
+        preprocess: uint8 pictures, (n, height, width, 3) or a list of (height, width, 3), -> float tensor (n, 3, h, w) on the device.
         embed: preprocessed batch -> (n, d) pooled penultimate embedding; switching gradients off is the caller's business.
         classify: preprocessed batch -> (n, classes) logits, or None where there is no head.
         identity: plain values and hashes of weights that determine the function exactly.

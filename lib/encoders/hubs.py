@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lib import paths
+from lib.downloads import fetch_by_prefix
 from lib.encoders import published
 from lib.encoders.encoder import Encoder
 from lib.encoders.preprocess import with_transform
@@ -41,11 +42,12 @@ def load_torchvision(name: str, base: str, options: dict, device: str) -> Encode
     pretrained = _options(name, options)
     module = _torchvision(base, options)
     if pretrained:
+        url = torchvision.models.get_model_weights(base).DEFAULT.url
         try:
-            weights = torchvision.models.get_model_weights(base).DEFAULT.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        except (OSError, RuntimeError) as error:
-            raise _unreachable(name, error, "torch.hub's folder (TORCH_HOME)") from error
-        load_strictly(module, weights, name)
+            path = fetch_by_prefix(url, mirror_folder="weights/torchvision")
+        except FileNotFoundError as error:
+            raise _unreachable(name, error, str(paths.WEIGHTS)) from error
+        load_strictly(module, read_weights(path), name)
     return _assemble_torchvision(name, base, module, device, "imagenet" if pretrained else "")
 
 
@@ -54,9 +56,9 @@ def load_file(name: str, base: str, options: dict, device: str) -> Encoder:
 
     Args:
         name: the whole string.
-        base: path of a state dict (.safetensors, or torch.save of tensors), a plus sign, the architecture. A relative path is looked for in the
-            working directory, then in the root of the project.
-        options: classes=10 sets the size of the head; labels=cifar10 names the data set whose labels trained it, if any.
+        base: path of a state dict (.safetensors, or torch.save of tensors), a plus sign, the architecture. A relative path is looked for in
+            the working directory, then in the root of the project.
+        options: classes=10 sets the size of the head (0 is none, timm only); labels=cifar10 names the data set whose labels trained it.
         device: where it runs.
 
     Raises:
@@ -87,7 +89,8 @@ def _timm(base: str, options: dict, pretrained: bool) -> nn.Module:
         raise ValueError(f"timm: found {base!r}; {_nearest(architecture, timm.list_models())}")
     if pretrained and not timm.list_pretrained(f"{architecture}.*" if base == architecture else base):
         tags = timm.list_pretrained(f"{architecture}.*")
-        raise ValueError(f"timm: found no weights {base!r}; expected {', '.join(tags) if tags else f'timm:{architecture},pretrained=0: there are none'}")
+        expected = ", ".join(tags) if tags else f"timm:{architecture},pretrained=0, since there are none"
+        raise ValueError(f"timm: found no weights {base!r}; expected {expected}")
     classes = {"num_classes": options["classes"]} if "classes" in options else {}
     with _seeded(options.get("seed", 0)):
         if not pretrained:
@@ -104,6 +107,8 @@ def _torchvision(base: str, options: dict) -> nn.Module:
     models = torchvision.models.list_models(module=torchvision.models)
     if base not in models:
         raise ValueError(f"torchvision: found {base!r}; {_nearest(base, models)}")
+    if options.get("classes") == 0:
+        raise ValueError(f"torchvision:{base}: classes: found 0; expected at least 1 (only timm has networks without a head)")
     # These two rescale their input when they use their published weights.
     special = {"transform_input": True, "init_weights": True} if base in ("googlenet", "inception_v3") else {}
     classes = {"num_classes": options["classes"]} if "classes" in options else {}
@@ -124,7 +129,8 @@ def _assemble_timm(name: str, base: str, module: nn.Module, device: str, labels:
         preprocess=with_transform(transform, device),
         embed=lambda batch: module.forward_head(module.forward_features(batch), pre_logits=True),
         classify=module if module.num_classes else None,
-        identity={"architecture": f"timm:{base.partition('.')[0]}", "weights": weights_sha256(module), "preprocess": plain, "timm": timm.__version__},
+        identity={"architecture": f"timm:{base.partition('.')[0]}", "weights": weights_sha256(module), "preprocess": plain,
+                  "timm": timm.__version__},
         circular_labels=labels,
     )
 
@@ -178,7 +184,7 @@ def _only(name: str, options: dict, allowed: set[str]) -> None:
     if unknown := sorted(set(options) - allowed):
         raise ValueError(f"{name}: found the options {', '.join(unknown)}; expected only {', '.join(sorted(allowed))}")
     for option in ("seed", "classes"):
-        if option in options and (not isinstance(options[option], int) or options[option] < (option == "classes")):
+        if option in options and (not isinstance(options[option], int) or options[option] < 0):
             raise ValueError(f"{name}: {option}: found {options[option]!r}; expected a whole number")
 
 

@@ -20,7 +20,7 @@ class MobileNetV1(nn.Module):
     def __init__(self, width: float):
         super().__init__()
         channels = round(32 * width)
-        self.conv_stem = SamePadded(3, channels, stride=2)
+        self.conv_stem = same_padded(3, channels, stride=2)
         self.bn1 = nn.BatchNorm2d(channels)
         stages = []
         for stage, (wide, count) in enumerate(self.STAGES):
@@ -44,7 +44,7 @@ class SeparableBlock(nn.Module):
 
     def __init__(self, before: int, channels: int, stride: int):
         super().__init__()
-        self.conv_dw = SamePadded(before, before, stride, groups=before)
+        self.conv_dw = same_padded(before, before, stride, groups=before)
         self.bn1 = nn.BatchNorm2d(before)
         self.conv_pw = nn.Conv2d(before, channels, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
@@ -54,15 +54,21 @@ class SeparableBlock(nn.Module):
         return functional.relu6(self.bn2(self.conv_pw(features)))
 
 
-class SamePadded(nn.Conv2d):
-    """3x3 convolution with TensorFlow's "same" padding: ceil(size / stride) outputs, and an odd number of zeros has one more at the right and bottom."""
+def same_padded(before: int, channels: int, stride: int, groups: int = 1) -> nn.Conv2d:
+    """3x3 convolution with TensorFlow's "same" padding: ceil(size / stride) outputs."""
+    if stride == 1:
+        return nn.Conv2d(before, channels, 3, padding=1, groups=groups, bias=False)
+    return HalvingConvolution(before, channels, groups)
 
-    def __init__(self, before: int, channels: int, stride: int, groups: int = 1):
-        super().__init__(before, channels, 3, stride, groups=groups, bias=False)
+
+class HalvingConvolution(nn.Conv2d):
+    """3x3 convolution of stride 2 to ceil(size / 2); where an odd number of zeros is needed, one more is at the right and bottom."""
+
+    def __init__(self, before: int, channels: int, groups: int):
+        super().__init__(before, channels, 3, stride=2, groups=groups, bias=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        stride = self.stride[0]
-        height, width = (max((-(-size // stride) - 1) * stride + 3 - size, 0) for size in features.shape[2:])
+        height, width = (1 + size % 2 for size in features.shape[2:])        # zeros needed: 2 * ceil(size / 2) + 1 - size
         return super().forward(functional.pad(features, (width // 2, width - width // 2, height // 2, height - height // 2)))
 
 

@@ -16,7 +16,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Preprocess:
     """Shorter side to `resize` pixels (bilinear, anti-aliased), centre crop of `size`, then (value / 255 - mean) / std per channel.
 
-    Pictures that already have both sizes are not touched before the last step.
+    Pictures that already have both sizes are not touched before the last step. Batches are laid out channels last, as pictures are:
+    convolutions on a CPU run up to twice as fast on them.
     """
 
     resize: int
@@ -37,7 +38,7 @@ class Preprocess:
         check_pictures(pictures)
         ready = isinstance(pictures, np.ndarray) and pictures.shape[1:3] == (self.size, self.size) and self.resize == self.size
         pixels = pictures if ready else np.stack(in_threads(self._fit, pictures))
-        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255
+        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).to(torch.float32) / 255
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
         return (batch - mean) / std
 
@@ -56,7 +57,8 @@ def with_transform(transform: Callable[[Image.Image], torch.Tensor], device: str
     """Preprocessing by a library's own transform of one PIL picture."""
     def preprocess(pictures):
         check_pictures(pictures)
-        return torch.stack(in_threads(lambda picture: transform(Image.fromarray(picture)), pictures)).to(device)
+        batch = torch.stack(in_threads(lambda picture: transform(Image.fromarray(picture)), pictures))
+        return batch.to(device, memory_format=torch.channels_last)
     return preprocess
 
 

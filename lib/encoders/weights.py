@@ -5,12 +5,14 @@ import pickle
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a state dict from a `.safetensors` file or from a file of torch.save, of which only tensors are accepted.
 
-    A dict that holds the state dict under "state_dict" or "model" is unwrapped, and the prefix "module." of data-parallel training is removed.
+    A dict that holds the state dict under "state_dict" or "model" is unwrapped; the prefix "module." of data-parallel training is removed.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -19,12 +21,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"weights: found no file {path}; expected a state dict (.safetensors, or a file of torch.save)")
     try:
-        if Path(path).suffix == ".safetensors":
-            from safetensors.torch import load_file
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        safe = Path(path).suffix == ".safetensors"
+        content = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ValueError(f"weights: {path} cannot be read as tensors only ({str(error).splitlines()[0]}); expected a state dict") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -52,13 +51,14 @@ def load_strictly(module: torch.nn.Module, weights: dict[str, torch.Tensor], sou
                              for key in own if key in given and given[key].shape != own[key].shape],
     }
     if any(problems.values()):
-        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys[:8])}{', ...' if len(keys) > 8 else ''}" for what, keys in problems.items() if keys)
+        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys[:8])}{', ...' if len(keys) > 8 else ''}"
+                           for what, keys in problems.items() if keys)
         raise ValueError(f"weights: {source} does not fit the architecture: {listed}")
     module.load_state_dict(given, strict=False)
 
 
 def weights_sha256(module: torch.nn.Module) -> str:
-    """SHA-256 of names, types, shapes and bytes of all weights and buffers (counters of batch norm excepted): the same for every file that holds them."""
+    """SHA-256 of all weights and buffers, names and types included (counters of batch norm excepted): whatever file they came from."""
     digest = hashlib.sha256()
     for key, value in sorted(module.state_dict().items()):
         if not _counter(key):

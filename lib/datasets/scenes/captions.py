@@ -22,7 +22,7 @@ ACCOMPANIED = (
 
 
 def captions(table: pd.DataFrame) -> tuple[str, ...]:
-    """Name all factors of every row; the nuisance "wording" picks one of three forms. 46 words in all."""
+    """Name all factors of every row; the nuisance "wording" picks one of three forms. 47 words in all."""
     columns = [table[name].tolist() for name in factors.FACTORS]
     sentences = []
     for *values, wording in zip(*columns, table["wording"], strict=True):

@@ -116,6 +116,6 @@ def assigned_background(label):
 
 
 def concepts(table: pd.DataFrame) -> pd.DataFrame:
-    """One bool column per value of each factor, e.g. "shape: star": (rows, 40)."""
+    """One bool column per value of each factor, e.g. "shape: star": (rows, 38)."""
     return pd.DataFrame({f"{factor}: {value}": codes(table, factor) == number
                          for factor, values in FACTORS.items() for number, value in enumerate(values)})

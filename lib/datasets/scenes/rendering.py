@@ -1,7 +1,7 @@
 """Draw rows of the factor table: pictures, and masks of what is seen in them.
 
-Order of drawing: background, distractor with its shadow, object with its shadow, light, grain. A pixel depends on its own row alone, so a row
-has the same bytes in every batch. Lengths are in units of the picture's side; (0, 0) is the upper left corner.
+Order of drawing: background, distractor with its shadow, object with its shadow, light, grain. A pixel depends on its own row alone, so
+that a row has the same bytes in every batch. Lengths are in sides of the picture; (0, 0) is the upper left corner.
 """
 
 from collections.abc import Collection
@@ -12,14 +12,14 @@ import pandas as pd
 
 from lib.datasets.scenes import backgrounds, factors, shapes
 
-SMALLEST = 32                       # pixels per side; below, a texture has less than three pixels per period
+SMALLEST = 32                       # pixels per side: the finest texture still has about three pixels per period
 CHUNK = 32                          # rows drawn together: the planes of a chunk fit in the processor's cache
 SOFT = 0.045                        # width of a shadow's edge
 SHADOW = 0.032                      # how far a shadow is thrown
 RIM = 0.017                         # width of the dark rim of things
 LAYERS = ("object", "distractor")
 
-RADIUS = {"small": 0.125, "medium": 0.167, "large": 0.215}
+RADIUS = {"small": 0.175, "medium": 0.22, "large": 0.27}
 # First tone, second tone: as far apart in lightness as the name of the first one allows.
 TONES = {
     "red": ((0.86, 0.13, 0.15), (1.00, 0.86, 0.76)), "orange": ((0.98, 0.52, 0.07), (1.00, 0.91, 0.70)),
@@ -36,7 +36,7 @@ DISTRACTOR_TONES = {
 DISTRACTOR_RADIUS = 0.100
 _EDGE = (0.12, 0.37, 0.63, 0.88)
 PLACES = np.array([(x, y) for x in _EDGE for y in _EDGE if {x, y} & {0.12, 0.88}])     # where a distractor may lie: along the border
-FREE = 0.37                         # least distance between distractor and object: the largest object's reach plus the distractor's
+FREE = 0.44                         # least distance between distractor and object: the largest object's reach plus the distractor's
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def square(x, y):
 
 
 def triangle(x, y):
-    half, slope = 0.99, 3**0.5                                    # half a side before rounding
-    x, y = np.abs(x) - half, y + 0.16 + half / slope
+    half, slope = 0.96, 3**0.5                                    # half a side before rounding
+    x, y = np.abs(x) - half, y + half / slope
     beyond = x + slope * y > 0
     x, y = np.where(beyond, (x - slope * y) / 2, x), np.where(beyond, (-slope * x - y) / 2, y)
     x = x - np.clip(x, -2 * half, 0)
@@ -50,7 +50,7 @@ def star(x, y):
 
 def heart(x, y):
     scale = 1.72
-    x, y = np.abs(x) / scale, y / scale + 0.55
+    x, y = np.abs(x) / scale, y / scale + 0.65
     lobe = _length(x - 0.25, y - 0.75) - 2**0.5 / 4
     diagonal = np.maximum(x + y, 0) / 2
     tip = np.sqrt(np.minimum(x * x + (y - 1) ** 2, (x - diagonal) ** 2 + (y - diagonal) ** 2)) * np.where(x > y, 1, -1).astype(np.float32)
@@ -64,14 +64,14 @@ OUTLINES = {"disc": disc, "square": square, "triangle": triangle, "star": star, 
 
 def key(x, y):
     bow = np.abs(_length(x, y - 0.46) - 0.37) - 0.16
-    shaft = _box(x, y + 0.45, 0.14, 0.52)
-    bits = np.minimum(_box(x - 0.32, y + 0.83, 0.26, 0.13), _box(x - 0.28, y + 0.4, 0.22, 0.13))
+    shaft = _box(x, y + 0.39, 0.14, 0.58)
+    bits = np.minimum(_box(x - 0.22, y + 0.84, 0.36, 0.13), _box(x - 0.18, y + 0.4, 0.32, 0.13))
     return np.minimum(np.minimum(bow, shaft), bits), np.full_like(x, 1.0)
 
 
 def leaf(x, y):
     blade = np.maximum(_length(x - 0.42, y - 0.15), _length(x + 0.42, y - 0.15)) - 1.0
-    stem = _box(x, y + 0.85, 0.08, 0.3)
+    stem = _box(x, y + 0.8, 0.08, 0.35)
     return np.minimum(blade, stem), _box(x, y - 0.05, 0.02, 0.65) - 0.06
 
 

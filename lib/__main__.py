@@ -1,0 +1,61 @@
+"""The command line: python -m lib run|plan|notebooks|report|fetch."""
+
+import argparse
+import sys
+
+from lib import report, runner
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, or 1 after an error, which is printed."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.command(parsed)
+    except (runner.NotebookFailed, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lib", description="Run the notebooks of the compendium.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run notebooks, unless they are up to date")
+    run.add_argument("--force", action="store_true", help="run even what is up to date")
+    run.set_defaults(command=lambda given: runner.run(given.numbers, given.profile, _parameters(given), force=given.force))
+
+    plan = commands.add_parser("plan", help="show what would run, with which parameters and at what cost")
+    plan.set_defaults(command=lambda given: print(runner.plan(given.numbers, given.profile, _parameters(given))))
+
+    for command in (run, plan):
+        command.add_argument("numbers", nargs="*", default=["all"], metavar="NUMBER", help="04 and so on; all of the profile if left out")
+        command.add_argument("-p", nargs=2, action="append", default=[], dest="parameters", metavar=("NAME", "VALUE"), help="a parameter")
+
+    stored = commands.add_parser("notebooks", help="run the quick profile and store its outputs in notebooks/")
+    stored.set_defaults(command=lambda given: runner.refresh())
+
+    page = commands.add_parser("report", help="write one page with all claims and figures of a profile")
+    page.set_defaults(command=lambda given: print(report.write(given.profile)))
+
+    for command in (run, plan, page):
+        command.add_argument("--profile", default="quick", help="a file of notebooks/profiles (default: quick)")
+
+    fetch = commands.add_parser("fetch", help="fetch weights or pictures ahead of a run")
+    fetch.add_argument("name")
+    fetch.set_defaults(command=_fetch)
+    return parser
+
+
+def _parameters(given: argparse.Namespace) -> dict[str, str]:
+    return dict(given.parameters)
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    from lib import downloads
+
+    print(downloads.fetch_named(given.name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

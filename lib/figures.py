@@ -1,0 +1,77 @@
+"""One style for all figures, and one way to save them: as PNG and SVG with the data behind them, the same bytes in every run."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from lib.paths import FIGURES, atomically
+from lib.tables import write_csv
+
+COLUMN = 3.4  # inches: the width of one column of a journal's page
+PAGE = 7.0    # inches: the full width of the page
+
+# Okabe and Ito, Color Universal Design (2008): told apart with any kind of colour vision; yellow last, as it is faint on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+
+_STYLE = {
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (COLUMN, 2.5),
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that figures do not depend on the fonts of the machine
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "image.interpolation": "nearest",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "interpretability-compendium",  # names inside an SVG are random without it
+}
+
+
+def use_style() -> None:
+    """Set the style of everything that is drawn from here on: readable at the width of a column, and for every kind of colour vision."""
+    sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=_STYLE)
+
+
+def save(
+    figure: Figure, name: str, *, profile: str, data: pd.DataFrame | None, provenance: dict[str, str], folder: Path = FIGURES
+) -> list[Path]:
+    """Write <folder>/<profile>/<name>.png and .svg, and .csv where data is given.
+
+    Args:
+        figure: the figure; it stays open.
+        name: file name without ending.
+        profile: names the folder.
+        data: the numbers that the figure shows.
+        provenance: written into the PNG as text.
+        folder: where the folders of the profiles are.
+
+    Returns:
+        The files written.
+    """
+    png, svg, csv = (folder / profile / f"{name}.{ending}" for ending in ("png", "svg", "csv"))
+    with mpl.rc_context({"svg.hashsalt": _STYLE["svg.hashsalt"]}):
+        with atomically(png) as temporary:
+            # Software and Date name the version of matplotlib and the time, which are not part of the result.
+            figure.savefig(temporary, format="png", metadata={"Software": None, **provenance})
+        with atomically(svg) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "interpretability-compendium"})
+    if data is None:
+        return [png, svg]
+    write_csv(csv, data)
+    return [png, svg, csv]
