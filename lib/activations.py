@@ -1,4 +1,4 @@
-"""What the units of a network do on pictures: hooks, the reduction of maps to one number a unit, and one pass over a picture set for all layers at once."""
+"""What the units of a network do on pictures: hooks, the reduction of maps to one number a unit, one pass over all pictures and layers."""
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
 from lib.extremes import Extremes, StreamingExtremes
 
-MEASURED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)     # the layer classes of the MIS paper, section 4
+MEASURED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)  # the layer classes of the MIS paper, section 4
 BATCH_SIZE = 256
 
 
@@ -23,7 +23,8 @@ def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: b
     Args:
         module: any network.
         kinds: layer classes, subclasses included.
-        inner_only: leave out the first and the last layer, as the MIS paper does: the first convolution with the norm that follows it, and the last linear or convolutional layer.
+        inner_only: leave out the first and the last layer, as the MIS paper does: the first convolution with the norm that follows it, and
+            the last linear or convolutional layer.
     """
     found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, tuple(kinds))]
     if inner_only:
@@ -38,25 +39,29 @@ def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: b
 
 
 def kind(layer: nn.Module) -> str:
-    """The layer's class as the MIS paper names it: "Conv", "Linear", "BatchNorm", "LayerNorm" or "GroupNorm"; any other class by its own name."""
+    """The layer's class as the MIS paper names it: "Conv", "Linear", "BatchNorm", "LayerNorm", "GroupNorm"; another class by its own name."""
     names = {nn.Conv2d: "Conv", nn.Linear: "Linear", nn.BatchNorm2d: "BatchNorm", nn.LayerNorm: "LayerNorm", nn.GroupNorm: "GroupNorm"}
     return next((name for cls, name in names.items() if isinstance(layer, cls)), type(layer).__name__)
 
 
 @contextmanager
-def captured(module: nn.Module, names: Sequence[str], reduce: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Iterator[dict[str, torch.Tensor]]:
+def captured(
+    module: nn.Module, names: Sequence[str], reduce: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Iterator[dict[str, torch.Tensor]]:
     """Record the outputs of layers during forward passes inside the block; hooks are removed on the way out, whatever happened.
 
     Args:
         module: any network; its mode and gradients are left as they are.
         names: layers, as in `named_modules`.
-        reduce: applied to each output at once, so that a map need not be kept, e.g. `unit_means`. Without it outputs are copied, because a later in-place ReLU would change them.
+        reduce: applied to each output at once, so that a map need not be kept, e.g. `unit_means`. What still shares the output's memory is
+            copied, because a later in-place ReLU would change it.
 
     Yields:
         A dictionary, filled anew by every forward pass: name -> detached tensor.
 
     Raises:
         ValueError: if a layer does not exist; the message lists the nearest names.
+        TypeError: in a forward pass, if a layer returns anything but one tensor.
     """
     known = dict(module.named_modules())
     for name in names:
@@ -69,7 +74,10 @@ def captured(module: nn.Module, names: Sequence[str], reduce: Callable[[torch.Te
         def record(_layer, _inputs, output):
             if not isinstance(output, torch.Tensor):
                 raise TypeError(f"layers: {name} returned {type(output).__name__}; expected one tensor")
-            outputs[name] = reduce(output.detach()) if reduce else output.detach().clone()
+            kept = reduce(output.detach()) if reduce else output.detach()
+            shared = kept.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+            outputs[name] = kept.clone() if shared else kept
+
         return record
 
     handles = [known[name].register_forward_hook(recorder(name)) for name in names]
@@ -81,7 +89,11 @@ def captured(module: nn.Module, names: Sequence[str], reduce: Callable[[torch.Te
 
 
 def unit_means(output: torch.Tensor) -> torch.Tensor:
-    """One number a unit and picture: (n, units, H, W) -> mean over places; (n, tokens, units) -> mean over all tokens, the class token included; (n, units) as it is. Signs are kept.
+    """One number a unit and picture, signs kept.
+
+    Args:
+        output: (n, units, H, W), averaged over places; (n, tokens, units), averaged over all tokens, the class token included; or
+            (n, units), left as it is.
 
     Raises:
         ValueError: for any other shape.
@@ -98,8 +110,16 @@ def unit_means(output: torch.Tensor) -> torch.Tensor:
 Transform = Callable[[torch.Tensor], torch.Tensor]
 
 
-def stream(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count: int = 200, seed: int = 0, batch_size: int = BATCH_SIZE,
-           transforms: dict[str, tuple[str, Transform]] | None = None) -> dict[str, Extremes]:
+def stream(
+    encoder: Encoder,
+    pictures: Pictures,
+    names: Sequence[str],
+    *,
+    count: int = 200,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    transforms: dict[str, tuple[str, Transform]] | None = None,
+) -> dict[str, Extremes]:
     """The extremes of every unit of many layers, in one pass over the pictures and in memory that does not grow with their number.
 
     Args:
@@ -109,13 +129,15 @@ def stream(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count:
         count: pictures kept on each side of a unit.
         seed: of the tie-breaking.
         batch_size: pictures a forward pass.
-        transforms: further "layers": new name -> (layer, function of the layer's raw output (n, ...) -> (n, units[, H, W] or (n, tokens, units))), e.g. directions of a dictionary.
+        transforms: further "layers": new name -> (layer, function of the layer's raw output (n, ...) -> (n, units[, H, W] or (n, tokens,
+            units))), e.g. directions of a dictionary.
 
     Returns:
         name -> Extremes, transforms included.
 
     Raises:
-        ValueError: if there are too few pictures, a layer does not exist or is not reached, or an activation is not finite (it names layer and unit).
+        ValueError: if there are too few pictures, a layer does not exist or is not reached, or an activation is not finite (it names layer
+            and unit).
     """
     if len(pictures) < 2 * count:
         raise ValueError(f"pictures: found {len(pictures)} in {pictures.name}; expected at least {2 * count}")
@@ -124,15 +146,25 @@ def stream(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count:
         for name, values in outputs.items():
             if name not in streams:
                 streams[name] = StreamingExtremes(values.shape[1], count=count, seed=seed)
-            try:
+            with _errors_name(encoder, name):
                 streams[name].update(values, indices)
-            except ValueError as error:
-                raise ValueError(f"{encoder.name}, layer {name}: {error}") from error
-    return {name: one.result() for name, one in streams.items()}
+    found = {}
+    for name, one in streams.items():
+        with _errors_name(encoder, name):
+            found[name] = one.result()
+    return found
 
 
-def activations(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, batch_size: int = BATCH_SIZE, transforms: dict[str, tuple[str, Transform]] | None = None) -> dict[str, np.ndarray]:
-    """The whole activation matrix of each layer, name -> (pictures, units) float32; for layers small enough to keep. Arguments as in `stream`."""
+def activations(
+    encoder: Encoder,
+    pictures: Pictures,
+    names: Sequence[str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    transforms: dict[str, tuple[str, Transform]] | None = None,
+) -> dict[str, np.ndarray]:
+    """The whole activation matrix of each layer, name -> (pictures, units) float32; for layers small enough to keep. Arguments as in
+    `stream`."""
     collected: dict[str, list[np.ndarray]] = {}
     for _, outputs in _forward(encoder, pictures, names, batch_size, transforms or {}):
         for name, values in outputs.items():
@@ -142,10 +174,12 @@ def activations(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, b
 
 def maps(encoder: Encoder, pictures: Pictures, name: str, *, batch_size: int = BATCH_SIZE) -> Iterator[torch.Tensor]:
     """The raw outputs of one layer, batch by batch, e.g. to fit a dictionary on them."""
-    with captured(encoder.module, [name]) as outputs, torch.no_grad():
-        for _, batch in pictures.batches(batch_size):
+    for _, batch in pictures.batches(batch_size):
+        # Hooks and gradients are as the caller has them whenever this generator waits.
+        with captured(encoder.module, [name]) as outputs, torch.no_grad():
             encoder.module(encoder.preprocess(batch))
-            yield outputs[name]
+        _check_reached(encoder, [name], outputs)
+        yield outputs[name]
 
 
 def embeddings(encoder: Encoder, pictures: Pictures, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
@@ -157,13 +191,35 @@ def embeddings(encoder: Encoder, pictures: Pictures, *, batch_size: int = BATCH_
 def _forward(encoder, pictures, names, batch_size, transforms):
     """One forward pass a batch; yields picture indices and name -> (n, units) float32."""
     sources = {layer for layer, _ in transforms.values()}
-    with captured(encoder.module, [name for name in names if name not in sources], reduce=unit_means) as means, captured(encoder.module, sorted(sources)) as raw, torch.no_grad():
-        for indices, batch in tqdm(pictures.batches(batch_size), total=-(-len(pictures) // batch_size), desc=f"{encoder.name} on {pictures.name}", mininterval=1, leave=False):
+    with (
+        captured(encoder.module, [name for name in names if name not in sources], reduce=unit_means) as means,
+        captured(encoder.module, sorted(sources)) as raw,
+        torch.no_grad(),
+    ):
+        for indices, batch in tqdm(
+            pictures.batches(batch_size),
+            total=-(-len(pictures) // batch_size),
+            desc=f"{encoder.name} on {pictures.name}",
+            mininterval=1,
+            leave=False,
+        ):
             means.clear()
             encoder.module(encoder.preprocess(batch))
-            outputs = dict(means) | {name: unit_means(raw[name]) for name in names if name in sources}
-            missing = [name for name in names if name not in outputs]
-            if missing:
-                raise ValueError(f"layers: {missing[0]!r} was not reached in a forward pass of {encoder.name}; expected layers that run")
+            _check_reached(encoder, [*names, *sources], means.keys() | raw.keys())
+            outputs = {name: unit_means(raw[name]) if name in sources else means[name] for name in names}
             outputs |= {name: unit_means(function(raw[layer])) for name, (layer, function) in transforms.items()}
             yield indices, {name: output.float().cpu().numpy() for name, output in outputs.items()}
+
+
+def _check_reached(encoder, names, outputs):
+    missing = [name for name in names if name not in outputs]
+    if missing:
+        raise ValueError(f"layers: {missing[0]!r} was not reached in a forward pass of {encoder.name}; expected layers that run")
+
+
+@contextmanager
+def _errors_name(encoder, layer):
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{encoder.name}, layer {layer}: {error}") from error

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-TRAINING_THREADS = 2    # sums over a batch depend on how threads split it: a fixed number keeps trained weights the same whatever the machine's core count
+# Sums over a batch depend on how threads split it: a fixed number keeps trained weights the same whatever the machine's core count.
+TRAINING_THREADS = 2
 
 
 @contextmanager

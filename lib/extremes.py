@@ -1,6 +1,7 @@
 """The pictures that excite each unit most and least, exactly, in one pass and bounded memory.
 
-Everything downstream of a ranking is sensitive to ties: a unit that is silent on half of the pictures has no "least activating" ones, and a stable sort would return whatever stood first in the
+Everything downstream of a ranking is sensitive to ties: a unit that is silent on half of the pictures has no "least activating" ones, and a
+stable sort would return whatever stood first in the
 folder, usually a single class (specs/mis.md 5.4). Ties are therefore broken by a key hashed from (seed, unit, picture).
 """
 
@@ -12,8 +13,8 @@ import pandas as pd
 
 from lib.keyed_random import keys
 
-CONSTANT_RANGE = 1e-8   # MIS paper, appendix F: a unit whose activation varies by less is removed
-_CHUNK_BYTES = 4 * 2**20       # a chunk of units stays near the processor's caches
+CONSTANT_RANGE = 1e-8  # MIS paper, appendix F: a unit whose activation varies by less is removed
+_CHUNK_BYTES = 4 * 2**20  # a chunk of units stays near the processor's caches
 _TILE_BYTES = 256 * 2**20
 
 
@@ -21,15 +22,18 @@ _TILE_BYTES = 256 * 2**20
 class Extremes:
     """The `count` most and least activating pictures of every unit.
 
-    The same picture is never on both sides of a unit, and a strictly increasing map or a change of sign of its activations only swaps the sides (exactly, ties included; only a unit tied on more than
+    The same picture is never on both sides of a unit, and a strictly increasing map or a change of sign of its activations only swaps the
+    sides (exactly, ties included; only a unit tied on more than
     pictures - 2 count pictures with equally many pictures above and below the tie is ordered by convention).
     """
 
-    top: np.ndarray            # (units, count) int32, the most activating picture first
-    bottom: np.ndarray         # (units, count) int32, the least activating picture first
-    pictures: int              # how many pictures were ranked
-    statistics: pd.DataFrame   # per unit: minimum, maximum, mean, sd, active (fraction of non-zero), tied_top, tied_bottom (fraction), tied_extreme, constant
-    units: np.ndarray          # (units,) int64, the unit's index in its layer: it keys the tie-breaking and the shuffles
+    top: np.ndarray  # (units, count) int32, the most activating picture first
+    bottom: np.ndarray  # (units, count) int32, the least activating picture first
+    pictures: int  # how many pictures were ranked
+    statistics: (
+        pd.DataFrame
+    )  # per unit: minimum, maximum, mean, sd, active (fraction of non-zero), tied_top, tied_bottom (fraction), tied_extreme, constant
+    units: np.ndarray  # (units,) int64, the unit's index in its layer: it keys the tie-breaking and the shuffles
 
     @property
     def count(self) -> int:
@@ -43,13 +47,16 @@ class Extremes:
 
     def take(self, rows) -> "Extremes":
         """The same for some of the units; rows as NumPy takes them."""
-        return Extremes(self.top[rows], self.bottom[rows], self.pictures, self.statistics.iloc[rows].reset_index(drop=True), self.units[rows])
+        return Extremes(
+            self.top[rows], self.bottom[rows], self.pictures, self.statistics.iloc[rows].reset_index(drop=True), self.units[rows]
+        )
 
 
 class StreamingExtremes:
     """Accumulates tiles of activations in any order and of any size; `result` equals a full sort.
 
-    Memory: 16 bytes a unit and kept pair of pictures (3.2 KB a unit at count = 200) plus a tile of pictures, by default as many as fill 256 MiB.
+    Memory: 16 bytes a unit and kept pair of pictures (3.2 KB a unit at count = 200) plus a tile of pictures, by default as many as fill 256
+        MiB.
     """
 
     def __init__(self, units: int, *, count: int = 200, seed: int = 0, tile: int | None = None):
@@ -77,7 +84,10 @@ class StreamingExtremes:
         """
         activations, pictures = np.asarray(activations), np.asarray(pictures)
         if activations.ndim != 2 or activations.shape[1] != self._units or pictures.shape != activations.shape[:1]:
-            raise ValueError(f"activations, pictures: found shapes {activations.shape} and {pictures.shape}; expected (batch, {self._units}) and (batch,)")
+            raise ValueError(
+                f"activations, pictures: found shapes {activations.shape} and {pictures.shape}; expected (batch, {self._units}) and "
+                "(batch,)"
+            )
         self._pending.append((activations, pictures))
         self._waiting += len(pictures)
         self._picture_sum += int(pictures.sum())
@@ -89,23 +99,33 @@ class StreamingExtremes:
         self._flush()
         total = self._seen
         if total < 2 * self._count:
-            raise ValueError(f"activations: found {total} pictures; expected at least {2 * self._count} (twice the {self._count} kept on each side)")
+            raise ValueError(
+                f"activations: found {total} pictures; expected at least {2 * self._count} (twice the {self._count} kept on each side)"
+            )
         if self._picture_sum != total * (total - 1) // 2:
             raise ValueError(f"pictures: the {total} indices seen are not 0 .. {total - 1}, each once")
         units = np.arange(self._units)
         (top_values, top), (bottom_values, bottom) = (
-            _in_order(values, pictures, units, self._seed) for values, pictures in (self._top, self._bottom))
+            _in_order(values, pictures, units, self._seed) for values, pictures in (self._top, self._bottom)
+        )
         bottom_values = -bottom_values
         sd = np.sqrt(self._square / total)
         straddling = np.flatnonzero(top_values[:, -1] == bottom_values[:, -1])
         for row in straddling:
             top[row], bottom[row] = _share_tied(top_values[row], top[row], bottom_values[row], bottom[row], total, self._seed, units[row])
-        statistics = pd.DataFrame({
-            "minimum": self._minimum, "maximum": self._maximum, "mean": self._mean, "sd": sd, "active": self._active / total,
-            "tied_top": _tied_fraction(top_values), "tied_bottom": _tied_fraction(bottom_values),
-            "tied_extreme": (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1]),
-            "constant": self._maximum - self._minimum < CONSTANT_RANGE,
-        })
+        statistics = pd.DataFrame(
+            {
+                "minimum": self._minimum,
+                "maximum": self._maximum,
+                "mean": self._mean,
+                "sd": sd,
+                "active": self._active / total,
+                "tied_top": _tied_fraction(top_values),
+                "tied_bottom": _tied_fraction(bottom_values),
+                "tied_extreme": (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1]),
+                "constant": self._maximum - self._minimum < CONSTANT_RANGE,
+            }
+        )
         return Extremes(top, bottom, total, statistics, units)
 
     def _flush(self) -> None:
@@ -131,7 +151,11 @@ class StreamingExtremes:
         def select(rows: slice) -> None:
             tile = values[rows] if sign > 0 else -values[rows]
             both = np.concatenate([old_values[rows], tile], axis=1) if old_values.shape[1] else tile
-            names = np.concatenate([old_pictures[rows], np.broadcast_to(pictures, tile.shape)], axis=1) if old_values.shape[1] else np.broadcast_to(pictures, tile.shape)
+            names = (
+                np.concatenate([old_pictures[rows], np.broadcast_to(pictures, tile.shape)], axis=1)
+                if old_values.shape[1]
+                else np.broadcast_to(pictures, tile.shape)
+            )
             columns = _largest(both, names, width, self._seed, np.arange(rows.start, rows.stop))
             new_values[rows] = np.take_along_axis(both, columns, 1)
             new_pictures[rows] = np.take_along_axis(names, columns, 1)
@@ -141,12 +165,16 @@ class StreamingExtremes:
 
     def _describe(self, values: np.ndarray) -> None:
         """Minimum, maximum, mean, variance (Chan's parallel update) and activity; refuses what is not finite."""
+
         def describe(rows: slice) -> None:
             tile = values[rows]
             low, high = tile.min(1), tile.max(1)
             broken = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))
             if broken.size:
-                raise ValueError(f"activations: unit {rows.start + broken[0]} has values that are not finite; expected none (overflow in half precision?)")
+                raise ValueError(
+                    f"activations: unit {rows.start + broken[0]} has values that are not finite; expected none (overflow in half "
+                    "precision?)"
+                )
             mean = tile.mean(1)
             square = np.square(tile - mean[:, None]).sum(1)
             fresh, seen = tile.shape[1], self._seen
@@ -175,10 +203,12 @@ def extremes(activations, *, count: int = 200, seed: int = 0) -> Extremes:
     if activations.ndim != 2:
         raise ValueError(f"activations: found shape {activations.shape}; expected (pictures, units)")
     if len(activations) < 2 * count:
-        raise ValueError(f"activations: found {len(activations)} pictures; expected at least {2 * count} (twice the {count} kept on each side)")
+        raise ValueError(
+            f"activations: found {len(activations)} pictures; expected at least {2 * count} (twice the {count} kept on each side)"
+        )
     stream = StreamingExtremes(activations.shape[1], count=count, seed=seed)
     for start in range(0, len(activations), 512):
-        batch = activations[start:start + 512]
+        batch = activations[start : start + 512]
         stream.update(batch, np.arange(start, start + len(batch)))
     return stream.result()
 
@@ -189,7 +219,7 @@ def full_order(activations, *, seed: int = 0) -> np.ndarray:
     For positions inside the ranking (hard queries), where the extremes are not enough; memory 8 bytes a unit and picture.
     """
     values = np.asarray(activations).T
-    units, total = values.shape
+    total = values.shape[1]
     order = np.argsort(-values, axis=1, kind="stable")
     ranked = np.take_along_axis(values, order, 1)
     for row in np.flatnonzero((ranked[:, 1:] == ranked[:, :-1]).any(1)):
@@ -200,13 +230,14 @@ def full_order(activations, *, seed: int = 0) -> np.ndarray:
 def _candidates(values, count):
     """Columns that hold every row's `count` largest values and few others: (rows, width), padded with -1.
 
-    The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and nearly free to compute.
+    The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and nearly free to
+    compute.
     """
     rows, width = values.shape
     groups = 5 * count // 2
     if width < 2 * groups:
         return np.broadcast_to(np.arange(width), values.shape)
-    maxima = values[:, :width // groups * groups].reshape(rows, -1, groups).max(1)
+    maxima = values[:, : width // groups * groups].reshape(rows, -1, groups).max(1)
     bound = np.partition(maxima, groups - count, axis=1)[:, groups - count, None]
     selected = values >= bound
     sizes = np.count_nonzero(selected, axis=1)
@@ -234,7 +265,7 @@ def _largest(values, names, count, seed, units) -> np.ndarray:
         row, column = np.nonzero(tied)
         name = names[surplus[row], columns[surplus[row], column]]
         order = np.lexsort((keys(seed, units[surplus][row], name), row))
-        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(surplus)))[row]     # position inside its row's group
+        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(surplus)))[row]  # position inside its row's group
         lost = order[rank >= wanted[row]]
         selected[surplus[row[lost]], column[lost]] = False
     return columns[selected].reshape(rows, count)
@@ -256,7 +287,8 @@ def _in_order(values, pictures, units, seed):
 def _share_tied(top_values, top, bottom_values, bottom, total, seed, unit):
     """Fill both sides from one group of tied pictures that reaches from one side to the other.
 
-    The side with fewer tied pictures to add takes the smallest keys, the other side the next: no picture is used twice, and negating the unit swaps the two sides exactly.
+    The side with fewer tied pictures to add takes the smallest keys, the other side the next: no picture is used twice, and negating the
+    unit swaps the two sides exactly.
     """
     tied = top_values[-1]
     above, below = top[top_values > tied], bottom[bottom_values < tied]
@@ -266,21 +298,22 @@ def _share_tied(top_values, top, bottom_values, bottom, total, seed, unit):
     candidates = candidates[np.argsort(keys(seed, unit, candidates), kind="stable")].astype(np.int32)
     wanted = len(top) - len(above), len(bottom) - len(below)
     if wanted[0] <= wanted[1]:
-        to_top, to_bottom = candidates[:wanted[0]], candidates[wanted[0]:sum(wanted)]
+        to_top, to_bottom = candidates[: wanted[0]], candidates[wanted[0] : sum(wanted)]
     else:
-        to_bottom, to_top = candidates[:wanted[1]], candidates[wanted[1]:sum(wanted)]
+        to_bottom, to_top = candidates[: wanted[1]], candidates[wanted[1] : sum(wanted)]
     return np.concatenate([above, to_top]), np.concatenate([below, to_bottom])
 
 
 def _units_first(batches: list[np.ndarray]) -> np.ndarray:
-    """Stack (batch, units) arrays into (units, pictures), contiguous, so that selection runs along memory; copied in blocks that fit the caches."""
+    """Stack (batch, units) arrays into (units, pictures), contiguous, so that selection runs along memory; copied in blocks that fit the
+    caches."""
     dtype = np.result_type(*batches, np.float32)
     stacked = np.empty((batches[0].shape[1], sum(map(len, batches))), dtype)
 
     def transpose(rows: slice) -> None:
         start = 0
         for batch in batches:
-            stacked[rows, start:start + len(batch)] = batch[:, rows].T
+            stacked[rows, start : start + len(batch)] = batch[:, rows].T
             start += len(batch)
 
     _over_units(transpose, len(stacked), _CHUNK_BYTES // 80)

@@ -1,6 +1,7 @@
 """Random numbers that belong to a thing, not to a moment.
 
-A key such as (seed, unit, picture) always gives the same number, whatever else was drawn before, in which order, in which chunk or on how many threads.
+A key such as (seed, unit, picture) always gives the same number, whatever else was drawn before, in which order, in which chunk or on how
+many threads.
 """
 
 import numpy as np

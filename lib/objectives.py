@@ -1,6 +1,7 @@
 """What a small network can be trained for.
 
-Each objective owns a trunk and its head. `loss` is what training lowers, `embed` the representation that the measures look at, and calling it runs every layer it has for pictures.
+Each objective owns a trunk and its head. `loss` is what training lowers, `embed` the representation that the measures look at, and calling
+it runs every layer it has for pictures. Random numbers are drawn on the CPU, so that they are the same on every device.
 """
 
 import torch
@@ -30,7 +31,7 @@ class Classification(_HeadOnTrunk):
 
     def __init__(self, trunk: nn.Module, labels, classes: int):
         super().__init__(trunk, nn.Linear(trunk.dims, classes))
-        self.labels = torch.as_tensor(labels)
+        self.register_buffer("labels", torch.as_tensor(labels), persistent=False)  # a buffer follows the module to its device
 
     def loss(self, pixels, rows, generator):
         return functional.cross_entropy(self(normalised(pixels)), self.labels[rows])
@@ -46,13 +47,13 @@ class Rotation(_HeadOnTrunk):
         x = normalised(pixels)
         turns = torch.randint(0, 4, (len(x),), generator=generator)
         turned = torch.stack([torch.rot90(picture, int(turn), (1, 2)) for picture, turn in zip(x, turns, strict=True)])
-        return functional.cross_entropy(self(turned), turns)
+        return functional.cross_entropy(self(turned), turns.to(x.device))
 
 
 class Contrastive(_HeadOnTrunk):
     """SimCLR (Chen et al., ICML 2020): two views of a picture attract, views of different pictures repel (NT-Xent)."""
 
-    def __init__(self, trunk: nn.Module, *, dims: int = 64, temperature: float = 0.2):
+    def __init__(self, trunk: nn.Module, *, dims: int = 64, temperature: float = 0.1):
         super().__init__(trunk, nn.Sequential(nn.Linear(trunk.dims, trunk.dims), nn.ReLU(), nn.Linear(trunk.dims, dims)))
         self.temperature = temperature
 
@@ -61,7 +62,7 @@ class Contrastive(_HeadOnTrunk):
         views = torch.cat([random_view(x, generator), random_view(x, generator)])
         z = functional.normalize(self(views), dim=1)
         similarity = (z @ z.T / self.temperature).fill_diagonal_(-torch.inf)
-        partner = torch.arange(len(z)).roll(len(x))
+        partner = torch.arange(len(z), device=z.device).roll(len(x))
         return functional.cross_entropy(similarity, partner)
 
 
@@ -91,7 +92,7 @@ class CaptionMatching(nn.Module):
     def __init__(self, clip: nn.Module, tokens):
         super().__init__()
         self.clip = clip
-        self.tokens = torch.as_tensor(tokens)
+        self.register_buffer("tokens", torch.as_tensor(tokens), persistent=False)
 
     def embed(self, x):
         return self.clip.visual(x)
@@ -99,5 +100,5 @@ class CaptionMatching(nn.Module):
     def loss(self, pixels, rows, generator):
         picture, text, scale = self.clip(normalised(pixels), self.tokens[rows])[:3]
         logits = scale * picture @ text.T
-        target = torch.arange(len(picture))
+        target = torch.arange(len(picture), device=picture.device)
         return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2

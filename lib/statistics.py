@@ -1,6 +1,7 @@
 """Intervals, paired differences and rank correlations, each with its bootstrap.
 
-Resamples are drawn from a seed, so that a number does not change between runs. scipy.stats computes the statistics; the mean has a vectorised path of its own because it is asked for thousands of times.
+Resamples are drawn from a seed, so that a number does not change between runs. scipy.stats computes the statistics; the mean has a
+vectorised path of its own because it is asked for thousands of times.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ def bootstrap_mean(values, *, resamples: int = 1000, seed: int = 0, clusters=Non
     """
     values = np.asarray(values, float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"values: found shape {values.shape} with {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected (n,), n >= 1, finite")
+        raise ValueError(
+            f"values: found shape {values.shape} with {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected (n,), "
+            "n >= 1, finite"
+        )
     rng = np.random.default_rng(seed)
     if clusters is None:
         sums, sizes = values, np.ones(len(values))

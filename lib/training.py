@@ -1,4 +1,4 @@
-"""One training loop for every objective, through accelerate, so that the same code runs on a CPU and on whatever `accelerate launch` finds."""
+"""One training loop for every objective, through accelerate, so that the same code runs on a CPU and on a GPU."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,26 @@ from lib.keyed_random import keys
 def checkpoint_steps(steps: int, count: int = 10) -> list[int]:
     """`count` step numbers from 0 to steps, geometrically spaced between, since most is learned early."""
     inner = np.geomspace(max(1, steps / 200), steps, count - 1)
-    return sorted({0, *(int(round(step)) for step in inner)})
+    return sorted({0, *(round(float(step)) for step in inner)})
 
 
-def train(objective: nn.Module, pixels: np.ndarray, *, presentations: int, batch_size: int = 128, learning_rate: float = 8e-3, weight_decay: float = 0.05, seed: int = 0,
-          checkpoints: Sequence[int] = (), name: str = "training") -> dict[int, dict[str, torch.Tensor]]:
+def train(
+    objective: nn.Module,
+    pixels: np.ndarray,
+    *,
+    presentations: int,
+    batch_size: int = 128,
+    learning_rate: float = 8e-3,
+    weight_decay: float = 0.05,
+    seed: int = 0,
+    checkpoints: Sequence[int] = (),
+    name: str = "training",
+) -> dict[int, dict[str, torch.Tensor]]:
     """Minimise objective.loss(pixels, rows, generator) with AdamW and a one-cycle learning rate.
 
     Args:
-        objective: a module whose `loss` takes a uint8 batch (n, H, W, 3), its row numbers (n,) and a torch generator, and returns a scalar.
+        objective: a module whose `loss` takes a uint8 batch (n, H, W, 3) on the module's device, its row numbers (n,) and a generator, both
+            on the CPU, and returns a scalar.
         pixels: (pictures, H, W, 3) uint8; every epoch goes through them in an order of its own, keyed by (seed, epoch).
         presentations: pictures shown in all, epochs included.
         batch_size: pictures a step.
@@ -57,10 +68,12 @@ def train(objective: nn.Module, pixels: np.ndarray, *, presentations: int, batch
             epoch, position = divmod(step - 1, per_epoch)
             if position == 0:
                 order = keyed_generator(seed, 2, epoch).permutation(len(pixels))
-            rows = np.sort(order[position * batch_size:(position + 1) * batch_size])
-            loss = objective.loss(torch.from_numpy(pixels[rows]), torch.from_numpy(rows), draws)
+            rows = np.sort(order[position * batch_size : (position + 1) * batch_size])
+            loss = objective.loss(torch.from_numpy(pixels[rows]).to(accelerator.device), torch.from_numpy(rows), draws)
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"{name}: the loss is {loss.item()} at step {step} of {steps}; expected a finite number (lower the learning rate?)")
+                raise FloatingPointError(
+                    f"{name}: the loss is {loss.item()} at step {step} of {steps}; expected a finite number (lower the learning rate?)"
+                )
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             optimizer.step()

@@ -10,7 +10,8 @@ from lib.keyed_random import keys
 
 
 def reference(activations, count, seed):
-    """Straight from the definition: sort each unit by (value, key); the tied group that spans both sides is shared, smallest keys to the side that needs fewer."""
+    """Straight from the definition: sort each unit by (value, key); the tied group that spans both sides is shared, smallest keys to the
+    side that needs fewer."""
     tops, bottoms = [], []
     for unit, column in enumerate(np.asarray(activations).T):
         key = keys(seed, unit, np.arange(len(column)))
@@ -22,9 +23,9 @@ def reference(activations, count, seed):
             above, below = [i for i in top if column[i] > column[tied[0]]], [i for i in bottom if column[i] < column[tied[0]]]
             need_top, need_bottom = count - len(above), count - len(below)
             if need_top <= need_bottom:
-                top, bottom = above + tied[:need_top], below + tied[need_top:need_top + need_bottom]
+                top, bottom = above + tied[:need_top], below + tied[need_top : need_top + need_bottom]
             else:
-                bottom, top = below + tied[:need_bottom], above + tied[need_bottom:need_bottom + need_top]
+                bottom, top = below + tied[:need_bottom], above + tied[need_bottom : need_bottom + need_top]
         tops.append(top)
         bottoms.append(bottom)
     return np.array(tops), np.array(bottoms)
@@ -94,7 +95,11 @@ def test_statistics_match_numpy_whatever_the_tiles():
 
 def test_ties_and_constant_units_are_reported():
     rng = np.random.default_rng(3)
-    smooth, rectified, constant = rng.standard_normal(400), np.maximum(rng.standard_normal(400), 0), np.full(400, 3.0) + 1e-9 * rng.random(400)
+    smooth, rectified, constant = (
+        rng.standard_normal(400),
+        np.maximum(rng.standard_normal(400), 0),
+        np.full(400, 3.0) + 1e-9 * rng.random(400),
+    )
     statistics = extremes(np.stack([smooth, rectified, constant], 1), count=100).statistics
     assert statistics["constant"].tolist() == [False, False, True]
     assert statistics["tied_bottom"].tolist()[:2] == [0.0, 1.0]
@@ -123,12 +128,15 @@ def test_take_keeps_the_units_names():
     assert len(result.statistics) == 2
 
 
-@pytest.mark.parametrize(("activations", "message"), [
-    (np.zeros(500), r"activations: found shape \(500,\)"),
-    (np.zeros((399, 2)), "found 399 pictures; expected at least 400"),
-    (np.where(np.arange(500)[:, None] == 3, np.nan, np.zeros((500, 2))), "unit 0 has values that are not finite"),
-    (np.where(np.arange(500)[:, None] == 3, [0, np.inf], np.zeros((500, 2))), "unit 1 has values that are not finite"),
-])
+@pytest.mark.parametrize(
+    ("activations", "message"),
+    [
+        (np.zeros(500), r"activations: found shape \(500,\)"),
+        (np.zeros((399, 2)), "found 399 pictures; expected at least 400"),
+        (np.where(np.arange(500)[:, None] == 3, np.nan, np.zeros((500, 2))), "unit 0 has values that are not finite"),
+        (np.where(np.arange(500)[:, None] == 3, [0, np.inf], np.zeros((500, 2))), "unit 1 has values that are not finite"),
+    ],
+)
 def test_bad_input_is_named(activations, message):
     with pytest.raises(ValueError, match=message):
         extremes(activations)

@@ -23,7 +23,7 @@ def test_keys_are_uniform_and_permutations_are_fair():
     assert abs(low.mean() - 0.5) < 4 * np.sqrt(1 / 12 / len(low))
     first = permutations(keys(0, np.arange(12_000)[:, None], np.arange(6)))[:, 0]
     counts = np.bincount(first, minlength=6)
-    assert ((counts - 2000) ** 2 / 2000).sum() < 20.5       # chi-square, 5 degrees of freedom, p = 0.001
+    assert ((counts - 2000) ** 2 / 2000).sum() < 20.5  # chi-square, 5 degrees of freedom, p = 0.001
 
 
 def test_generator_is_reproducible():

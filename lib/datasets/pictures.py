@@ -60,6 +60,13 @@ class Pictures:
             indices = np.arange(start, min(start + size, self.count))
             yield indices, self.read(indices)
 
+    def in_memory(self) -> "Pictures":
+        """The same pictures, read once and kept, for sets that are gone through many times; pictures of different sizes stay where they are."""
+        if isinstance(self.read(np.arange(min(2, self.count))), list):
+            return self
+        pixels = np.concatenate([batch for _, batch in self.batches(512)])
+        return replace(self, read=lambda chosen: pixels[chosen])
+
     def take(self, indices) -> "Pictures":
         """The subset (n,) of pictures with these indices, in this order, repeats allowed.
 

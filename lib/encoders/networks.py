@@ -17,8 +17,11 @@ class ResidualBlock(nn.Module):
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.shortcut = nn.Identity() if stride == 1 and channels_in == channels else nn.Sequential(
-            nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and channels_in == channels
+            else nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+        )
         self.relu2 = nn.ReLU()
 
     def forward(self, x):
@@ -57,8 +60,11 @@ class VisionTransformer(nn.Module):
     def __init__(self, width: int = 96, side: int = 64):
         super().__init__()
         from timm.models.vision_transformer import VisionTransformer as TimmTransformer
+
         self.dims = width
-        self.transformer = TimmTransformer(img_size=side, patch_size=side // 8, embed_dim=width, depth=4, num_heads=width // 32, num_classes=0)
+        self.transformer = TimmTransformer(
+            img_size=side, patch_size=side // 8, embed_dim=width, depth=4, num_heads=width // 32, num_classes=0
+        )
 
     def features(self, x):
         return self.transformer(x)

@@ -13,10 +13,18 @@ from lib import statistics
 from lib.activations import embeddings
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, networks, parse
+from lib.encoders.recipe import nuisance_labels, tokenizer_of
 from lib.statistics import Estimate
 
-# What training must add to the untrained network's quality, lower end of the 95 % interval, for it to count; chosen before any encoder was measured.
-MARGIN = {"class accuracy": 0.3, "background accuracy": 0.3, "linear probe accuracy": 0.05, "caption retrieval": 0.3, "explained picture variance": 0.3}
+# What training must add to the untrained network's quality, lower end of the 95 % interval, for it to count; chosen before any encoder was
+# measured.
+MARGIN = {
+    "class accuracy": 0.3,
+    "background accuracy": 0.3,
+    "linear probe accuracy": 0.05,
+    "caption retrieval": 0.3,
+    "explained picture variance": 0.3,
+}
 CAPTIONS_AT_ONCE = 100
 
 
@@ -54,7 +62,14 @@ def improvement(name: str, pictures: Pictures, *, probe_share: float = 0.6, seed
         raise ValueError(f"name: found {name!r}; expected a trained local encoder: {', '.join(_QUALITY)}")
     task, quality = _QUALITY[method]
     trained, untrained = (quality(one, pictures, probe_share) for one in (name, f"{name},checkpoint=0"))
-    return Improvement(name, task, float(trained.mean()), float(untrained.mean()), statistics.paired_difference(trained, untrained, seed=seed), MARGIN[task])
+    return Improvement(
+        name,
+        task,
+        float(trained.mean()),
+        float(untrained.mean()),
+        statistics.paired_difference(trained, untrained, seed=seed),
+        MARGIN[task],
+    )
 
 
 def _accuracy(labels_of: Callable[[Pictures], np.ndarray]):
@@ -63,14 +78,26 @@ def _accuracy(labels_of: Callable[[Pictures], np.ndarray]):
         with torch.no_grad():
             predicted = np.concatenate([encoder.classify(encoder.preprocess(batch)).argmax(1).numpy() for _, batch in pictures.batches()])
         return (predicted == labels_of(pictures)).astype(float)
+
     return quality
 
 
 def _probe(name, pictures, share):
     x = embeddings(local.load_local(name, *parse(name)[1:]), pictures)
     split = int(share * len(x))
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[:split], pictures.labels[:split])
-    return (probe.predict(x[split:]) == pictures.labels[split:]).astype(float)
+    correct = []
+    for target in _targets(pictures):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[:split], target[:split])
+        correct.append(probe.predict(x[split:]) == target[split:])
+    return np.mean(correct, axis=0)
+
+
+def _targets(pictures):
+    """What a probe is asked for: every factor of a scene, or the class where nothing else is known."""
+    if pictures.concepts is None:
+        return [pictures.labels]
+    factors = dict.fromkeys(name.partition(":")[0] for name in pictures.concepts)
+    return [pictures.concepts.filter(regex=f"^{factor}: ").to_numpy().argmax(1) for factor in factors]
 
 
 def _reconstruction(name, pictures, _share):
@@ -83,17 +110,19 @@ def _reconstruction(name, pictures, _share):
 
 def _retrieval(name, pictures, _share):
     objective = local.objective_of(name)
-    tokens = local.tokenizer_of(local.training_pictures(local.recipe_of(*parse(name)[1:], name)))(pictures.captions)
+    tokens = tokenizer_of(local.training_pictures(local.recipe_named(name)))(pictures.captions)
     with torch.no_grad():
         found = torch.cat([objective.clip.encode_image(networks.normalised(batch), normalize=True) for _, batch in pictures.batches()])
         said = torch.cat([objective.clip.encode_text(batch, normalize=True) for batch in tokens.split(256)])
     groups = [slice(start, start + CAPTIONS_AT_ONCE) for start in range(0, len(pictures) - CAPTIONS_AT_ONCE + 1, CAPTIONS_AT_ONCE)]
-    return np.concatenate([((found[group] @ said[group].T).argmax(1) == torch.arange(CAPTIONS_AT_ONCE)).numpy() for group in groups]).astype(float)
+    return np.concatenate(
+        [((found[group] @ said[group].T).argmax(1) == torch.arange(CAPTIONS_AT_ONCE)).numpy() for group in groups]
+    ).astype(float)
 
 
 _QUALITY = {
     "supervised": ("class accuracy", _accuracy(lambda pictures: pictures.labels)),
-    "nuisance": ("background accuracy", _accuracy(local.nuisance_labels)),
+    "nuisance": ("background accuracy", _accuracy(nuisance_labels)),
     "simclr": ("linear probe accuracy", _probe),
     "rotation": ("linear probe accuracy", _probe),
     "autoencoder": ("explained picture variance", _reconstruction),

@@ -1,4 +1,5 @@
-"""A CLIP small enough to train on scenes and captions in a minute: open_clip's model and tokenizer, with the vocabulary cut to the words that captions use."""
+"""A CLIP small enough to train on scenes and captions in a minute: open_clip's model and tokenizer, with the vocabulary cut to the words
+that captions use."""
 
 from collections.abc import Sequence
 
@@ -12,7 +13,8 @@ CONTEXT_LENGTH = 24
 class CutTokenizer:
     """open_clip's byte-pair tokenizer, whose 49,408 tokens are renumbered to those that occur in given sentences.
 
-    The end token keeps the highest number, because the text encoder finds it by its number. A word with a token that never occurred is refused by name.
+    The end token keeps the highest number, because the text encoder finds it by its number. A word with a token that never occurred is
+    refused by name.
     """
 
     def __init__(self, sentences: Sequence[str], context_length: int = CONTEXT_LENGTH):
@@ -35,13 +37,13 @@ class CutTokenizer:
         rows = torch.zeros(len(sentences), self.context_length, dtype=torch.int64)
         for row, sentence in zip(rows, sentences, strict=True):
             tokens = self._full.encode(sentence)
-            unknown = [self._full.decode([token]).strip() for token in tokens if token not in self._number]
-            if unknown:
-                raise ValueError(f"sentences: found {unknown[0]!r} in {sentence!r}; expected words that occur in the captions")
+            if not self._number.keys() >= set(tokens):
+                unknown = [word for word in sentence.split() if not self._number.keys() >= set(self._full.encode(word))]
+                raise ValueError(f"sentences: found {', '.join(unknown)} in {sentence!r}; expected words that occur in the captions")
             if len(tokens) + 2 > self.context_length:
                 raise ValueError(f"sentences: found {len(tokens)} tokens in {sentence!r}; expected at most {self.context_length - 2}")
             numbers = [self._number[token] for token in (self._full.sot_token_id, *tokens, self._full.eot_token_id)]
-            row[:len(numbers)] = torch.tensor(numbers)
+            row[: len(numbers)] = torch.tensor(numbers)
         return rows
 
 

@@ -1,6 +1,7 @@
 """Machine Interpretability Score (MIS): would a person recognise what one unit responds to?
 
-Zimmermann, Klindt and Brendel, "Measuring Per-Unit Interpretability at Scale Without Humans", NeurIPS 2024. A person is shown K pictures that excite a unit, K that do not, and two queries, and says which query
+Zimmermann, Klindt and Brendel, "Measuring Per-Unit Interpretability at Scale Without Humans", NeurIPS 2024. A person is shown K pictures
+that excite a unit, K that do not, and two queries, and says which query
 belongs with the exciting ones. The score lets a perceptual similarity answer in the person's place.
 
 With q+ and q- the queries, E+ and E- the references and s(q, E) the mean similarity of q to E, one task has the evidence
@@ -9,9 +10,11 @@ With q+ and q- the queries, E+ and E- the references and s(q, E) the mean simila
 
 and the score of a unit is the mean of p over its N = 20 tasks (paper, section 3). Two readings of the paper are settled here:
 
-* The paper prints sigmoid(0.16 Delta). With cosine similarities |Delta| <= 4, so the printed form cannot exceed 0.655, while the paper reports units at 0.99. The default divides by tau = 0.16;
+* The paper prints sigmoid(0.16 Delta). With cosine similarities |Delta| <= 4, so the printed form cannot exceed 0.655, while the paper
+  reports units at 0.99. The default divides by tau = 0.16;
   `literal_alpha=0.16` gives the printed form.
-* References are the N K most extreme pictures and queries the N next ones (ranks 181 to 200), as in the paper's appendix A.2 and the code of the human study; other texts have it the other way round.
+* References are the N K most extreme pictures and queries the N next ones (ranks 181 to 200), as in the paper's appendix A.2 and the code
+of the human study; other texts have it the other way round.
 
 When the similarity is a dot product of embeddings z, a task is one dot product of two vectors, and all 4 K pairs need not be formed:
 
@@ -32,7 +35,7 @@ from lib.statistics import bootstrap_mean
 
 TASKS, REFERENCES = 20, 9
 DREAMSIM_TEMPERATURE = 0.16
-DREAMSIM_INDICATOR_SCORE = 0.93     # what a one-concept indicator scores at DreamSim's scale (specs/mis.md 6.2 and 9)
+DREAMSIM_INDICATOR_SCORE = 0.93  # what a one-concept indicator scores at DreamSim's scale (specs/mis.md 6.2 and 9)
 
 Similarity = np.ndarray | Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CHUNK_BYTES = 8 * 2**20
@@ -42,52 +45,74 @@ _CHUNK_BYTES = 8 * 2**20
 class MachineInterpretability:
     """The scores of a layer's units, with what is needed to doubt them."""
 
-    score: float                     # mean over live units, in [0, 1]; 0.5 is chance
-    interval: tuple[float, float]    # 95 % bootstrap over units
-    null: float                      # mean score of units whose activations were permuted
-    two_alternative_rate: float      # mean over live units of the share of tasks with Delta > 0: needs no tau, comparable between similarities
-    units: pd.DataFrame              # one row per unit, see `machine_interpretability`
-    tasks: np.ndarray                # (units, N) p of every task, first shuffle
-    evidence: np.ndarray             # (units, N) Delta of every task, first shuffle
-    null_scores: np.ndarray          # (null units,) the null distribution behind p_value
+    score: float  # mean over live units, in [0, 1]; 0.5 is chance
+    interval: tuple[float, float]  # 95 % bootstrap over units
+    null: float  # mean score of units whose activations were permuted
+    two_alternative_rate: float  # mean over live units of the share of tasks with Delta > 0: needs no tau, comparable between similarities
+    units: pd.DataFrame  # one row per unit, see `machine_interpretability`
+    tasks: np.ndarray  # (units, N) p of every task, first shuffle
+    evidence: np.ndarray  # (units, N) Delta of every task, first shuffle
+    null_scores: np.ndarray  # (null units,) the null distribution behind p_value
     settings: dict[str, float | int | str | None]
 
 
 def machine_interpretability(
-    activations, similarity: Similarity, *, temperature: float = DREAMSIM_TEMPERATURE, literal_alpha: float | None = None, tasks: int = TASKS, references: int = REFERENCES,
-    reshuffles: int = 1, query_quantile: float | None = None, null_units: int = 1000, bootstrap: int = 1000, seed: int = 0,
+    activations,
+    similarity: Similarity,
+    *,
+    temperature: float = DREAMSIM_TEMPERATURE,
+    literal_alpha: float | None = None,
+    tasks: int = TASKS,
+    references: int = REFERENCES,
+    reshuffles: int = 1,
+    query_quantile: float | None = None,
+    null_units: int = 1000,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> MachineInterpretability:
     """Score every unit of an activation matrix.
 
     Args:
-        activations: Either (pictures, units), finite, signs kept (no absolute value, no ReLU added), at least 2 N (K + 1) = 400 pictures; or the `Extremes` of a stream over them.
-        similarity: (pictures, dims) embeddings whose dot product is the similarity, e.g. centred unit rows; or a function (first, second) -> similarities of two equally long arrays of picture indices,
+        activations: Either (pictures, units), finite, signs kept (no absolute value, no ReLU added), at least 2 N (K + 1) = 400 pictures;
+            or the `Extremes` of a stream over them.
+        similarity: (pictures, dims) embeddings whose dot product is the similarity, e.g. centred unit rows; or a function (first, second)
+            -> similarities of two equally long arrays of picture indices,
             for similarities that are not dot products (LPIPS, DISTS): 4 N K evaluations a unit.
         temperature: tau, in units of the similarity. 0.16 belongs to DreamSim; `calibrate_temperature` finds another similarity's.
         literal_alpha: use the printed form sigmoid(alpha Delta) instead of dividing.
         tasks: N, tasks a unit.
         references: K, references on each side of a task.
         reshuffles: how often the pictures are dealt to tasks anew; the score is the mean over deals. The paper deals once.
-        query_quantile: None takes the queries right behind the references; q takes them from rank floor(q M) on ("hard" queries). Needs the full matrix and floor(q M) >= N (K + 1).
+        query_quantile: None takes the queries right behind the references; q takes them from rank floor(q M) on ("hard" queries). Needs the
+            full matrix and floor(q M) >= N (K + 1).
         null_units: permuted units for the null distribution.
         bootstrap: resamples of the units for the interval.
         seed: keys tie-breaking and shuffles by (seed, unit, picture) and (seed, unit, bin), the same for both sides.
 
     Returns:
-        `units` has the columns unit, score, standard_error_tasks, standard_error_reshuffles (NaN with one deal), two_alternative_rate, evidence (mean Delta), positive_only and negative_only (the score when only
-        E+ or only E- may speak), p_value (against the null, one-sided, at least 1 / (null_units + 1)), live, and the statistics of `Extremes`. Constant units are not live: their scores are NaN.
+        `units` has the columns unit, score, standard_error_tasks, standard_error_reshuffles (NaN with one deal), two_alternative_rate,
+        evidence (mean Delta), positive_only and negative_only (the score when only
+        E+ or only E- may speak), p_value (against the null, one-sided, at least 1 / (null_units + 1)), live, and the statistics of
+        `Extremes`. Constant units are not live: their scores are NaN.
 
     Raises:
-        ValueError: if shapes disagree, values are not finite, there are too few pictures for the tasks or for the quantile, a setting is out of range, or every unit is constant.
+        ValueError: if shapes disagree, values are not finite, there are too few pictures for the tasks or for the quantile, a setting is
+            out of range, or every unit is constant.
     """
     _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units)
     count = tasks * (references + 1)
     if isinstance(activations, Extremes):
         ranked = activations
         if query_quantile is not None:
-            raise ValueError("activations: found Extremes together with query_quantile; expected the (pictures, units) matrix, since hard queries lie inside the ranking")
+            raise ValueError(
+                "activations: found Extremes together with query_quantile; expected the (pictures, units) matrix, since hard queries lie "
+                "inside the ranking"
+            )
         if ranked.count < count:
-            raise ValueError(f"activations: found Extremes with {ranked.count} pictures a side; expected at least {count} for {tasks} tasks of {references} + 1")
+            raise ValueError(
+                f"activations: found Extremes with {ranked.count} pictures a side; expected at least {count} for {tasks} tasks of "
+                f"{references} + 1"
+            )
     else:
         activations = np.asarray(activations)
         ranked = extremes(activations, count=count, seed=seed)
@@ -102,36 +127,78 @@ def machine_interpretability(
         raise ValueError("activations: every unit is constant; expected at least one whose activation varies")
 
     deals = [_evidence(top, bottom, ranked.units, similarity, tasks, references, seed, deal) for deal in range(reshuffles)]
-    probabilities = np.stack([respond(positive + negative) for positive, negative in deals])          # (deals, units, tasks)
+    probabilities = np.stack([respond(positive + negative) for positive, negative in deals])  # (deals, units, tasks)
     evidence = np.stack([positive + negative for positive, negative in deals])
     per_deal = probabilities.mean(2)
     per_task = probabilities.mean(0)
-    null_scores = null_distribution(ranked.pictures, similarity, temperature=temperature, literal_alpha=literal_alpha, tasks=tasks, references=references, units=null_units, seed=seed)
+    null_scores = null_distribution(
+        ranked.pictures,
+        similarity,
+        temperature=temperature,
+        literal_alpha=literal_alpha,
+        tasks=tasks,
+        references=references,
+        units=null_units,
+        seed=seed,
+    )
     score = per_deal.mean(0)
-    units = pd.DataFrame({
-        "unit": ranked.units,
-        "score": score,
-        "standard_error_tasks": per_task.std(1, ddof=1) / np.sqrt(tasks) if tasks > 1 else np.nan,
-        "standard_error_reshuffles": per_deal.std(0, ddof=1) / np.sqrt(reshuffles) if reshuffles > 1 else np.nan,
-        "two_alternative_rate": (evidence > 0).mean((0, 2)) + 0.5 * (evidence == 0).mean((0, 2)),
-        "evidence": evidence.mean((0, 2)),
-        "positive_only": np.mean([respond(positive).mean(1) for positive, _ in deals], axis=0),
-        "negative_only": np.mean([respond(negative).mean(1) for _, negative in deals], axis=0),
-        "p_value": (1 + len(null_scores) - np.searchsorted(np.sort(null_scores), score)) / (1 + len(null_scores)),
-        "live": live,
-    }).join(ranked.statistics)
-    units.loc[~live, ["score", "standard_error_tasks", "standard_error_reshuffles", "two_alternative_rate", "evidence", "positive_only", "negative_only", "p_value"]] = np.nan
+    units = pd.DataFrame(
+        {
+            "unit": ranked.units,
+            "score": score,
+            "standard_error_tasks": per_task.std(1, ddof=1) / np.sqrt(tasks) if tasks > 1 else np.nan,
+            "standard_error_reshuffles": per_deal.std(0, ddof=1) / np.sqrt(reshuffles) if reshuffles > 1 else np.nan,
+            "two_alternative_rate": (evidence > 0).mean((0, 2)) + 0.5 * (evidence == 0).mean((0, 2)),
+            "evidence": evidence.mean((0, 2)),
+            "positive_only": np.mean([respond(positive).mean(1) for positive, _ in deals], axis=0),
+            "negative_only": np.mean([respond(negative).mean(1) for _, negative in deals], axis=0),
+            "p_value": (1 + len(null_scores) - np.searchsorted(np.sort(null_scores), score)) / (1 + len(null_scores)),
+            "live": live,
+        }
+    ).join(ranked.statistics)
+    units.loc[
+        ~live,
+        [
+            "score",
+            "standard_error_tasks",
+            "standard_error_reshuffles",
+            "two_alternative_rate",
+            "evidence",
+            "positive_only",
+            "negative_only",
+            "p_value",
+        ],
+    ] = np.nan
     mean, low, high = bootstrap_mean(score[live], resamples=bootstrap, seed=seed)
     return MachineInterpretability(
-        score=mean, interval=(low, high), null=float(null_scores.mean()), two_alternative_rate=float(units["two_alternative_rate"].mean()), units=units,
-        tasks=probabilities[0], evidence=evidence[0], null_scores=null_scores,
-        settings={"pictures": ranked.pictures, "temperature": temperature, "literal_alpha": literal_alpha, "tasks": tasks, "references": references, "reshuffles": reshuffles,
-                  "query_quantile": query_quantile, "null_units": null_units, "bootstrap": bootstrap, "seed": seed},
+        score=mean,
+        interval=(low, high),
+        null=float(null_scores.mean()),
+        two_alternative_rate=float(units["two_alternative_rate"].mean()),
+        units=units,
+        tasks=probabilities[0],
+        evidence=evidence[0],
+        null_scores=null_scores,
+        settings={
+            "pictures": ranked.pictures,
+            "temperature": temperature,
+            "literal_alpha": literal_alpha,
+            "tasks": tasks,
+            "references": references,
+            "reshuffles": reshuffles,
+            "query_quantile": query_quantile,
+            "null_units": null_units,
+            "bootstrap": bootstrap,
+            "seed": seed,
+        },
     )
 
 
-def task_pictures(side: np.ndarray, units: np.ndarray, *, tasks: int = TASKS, references: int = REFERENCES, seed: int = 0, deal: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Deal one side's pictures to tasks: every task gets one reference from each of K bins of N consecutive ranks, and one query from the last bin.
+def task_pictures(
+    side: np.ndarray, units: np.ndarray, *, tasks: int = TASKS, references: int = REFERENCES, seed: int = 0, deal: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deal one side's pictures to tasks: every task gets one reference from each of K bins of N consecutive ranks, and one query from the
+    last bin.
 
     Args:
         side: (units, N (K + 1)) picture indices, the most extreme first.
@@ -141,7 +208,7 @@ def task_pictures(side: np.ndarray, units: np.ndarray, *, tasks: int = TASKS, re
         references (units, N, K) and queries (units, N). No picture is used twice.
     """
     bins = np.arange(references + 1)[:, None]
-    order = permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))               # (units, K + 1, N)
+    order = permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))  # (units, K + 1, N)
     dealt = np.take_along_axis(side.reshape(len(side), references + 1, tasks), order, 2)
     return dealt[:, :references].transpose(0, 2, 1), dealt[:, references]
 
@@ -157,31 +224,69 @@ def hard_query_ranks(pictures: int, quantile: float, tasks: int = TASKS, referen
     start = int(np.floor(quantile * pictures))
     least = tasks * (references + 1)
     if start < least or 2 * (start + tasks) > pictures:
-        raise ValueError(f"query_quantile: found {quantile:g}, rank {start} of {pictures} pictures; expected a quantile from {least / pictures:.4g} to {0.5 - tasks / pictures:.4g}, "
-                         "so that queries overlap neither the references nor each other")
+        raise ValueError(
+            f"query_quantile: found {quantile:g}, rank {start} of {pictures} pictures; expected a quantile from {least / pictures:.4g} to "
+            f"{0.5 - tasks / pictures:.4g}, "
+            "so that queries overlap neither the references nor each other"
+        )
     return slice(start, start + tasks), slice(pictures - start - tasks, pictures - start)
 
 
-def null_distribution(pictures: int, similarity: Similarity, *, temperature: float = DREAMSIM_TEMPERATURE, literal_alpha: float | None = None, tasks: int = TASKS, references: int = REFERENCES,
-                      units: int = 1000, seed: int = 0) -> np.ndarray:
-    """Scores of units that rank the pictures at random: what permuting activations leaves of any unit. Arguments as in `machine_interpretability`; returns (units,)."""
+def null_distribution(
+    pictures: int,
+    similarity: Similarity,
+    *,
+    temperature: float = DREAMSIM_TEMPERATURE,
+    literal_alpha: float | None = None,
+    tasks: int = TASKS,
+    references: int = REFERENCES,
+    units: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Scores of units that rank the pictures at random: what permuting activations leaves of any unit. Arguments as in
+    `machine_interpretability`; returns (units,)."""
     count = tasks * (references + 1)
     drawn = np.stack([generator(seed, unit, 1).choice(pictures, 2 * count, replace=False, shuffle=True) for unit in range(units)])
-    positive, negative = _evidence(drawn[:, :count], drawn[:, count:], np.arange(units), similarity, tasks, references, seed, 0)
-    return _response(temperature, literal_alpha)(positive + negative).mean(1)
+    sides = drawn[:, :count], drawn[:, count:]
+    return score_sides(
+        *sides, np.arange(units), similarity, temperature=temperature, literal_alpha=literal_alpha, tasks=tasks, references=references, seed=seed
+    ).mean(1)
+
+
+def score_sides(
+    top: np.ndarray, bottom: np.ndarray, units: np.ndarray, similarity: Similarity, *, temperature: float = DREAMSIM_TEMPERATURE,
+    literal_alpha: float | None = None, tasks: int = TASKS, references: int = REFERENCES, seed: int = 0, deal: int = 0,
+) -> np.ndarray:
+    """Probability of the right answer in every task of units whose exciting and silencing pictures are given.
+
+    Args:
+        top: (units, N (K + 1)) picture indices, the most activating first.
+        bottom: (units, N (K + 1)), the least activating first.
+        units: (units,) unit indices that key the shuffles.
+        similarity, temperature, literal_alpha, tasks, references, seed: as in `machine_interpretability`.
+        deal: number of the deal.
+
+    Returns:
+        (units, N).
+    """
+    positive, negative = _evidence(top, bottom, units, similarity, tasks, references, seed, deal)
+    return _response(temperature, literal_alpha)(positive + negative)
 
 
 def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_INDICATOR_SCORE, seed: int = 0) -> float:
-    """The temperature at which planted one-concept indicators score `target` on average under a similarity, so that its scale matches DreamSim's.
+    """The temperature at which planted one-concept indicators score `target` on average under a similarity, so that its scale matches
+    DreamSim's.
 
     Args:
         embeddings: (pictures, dims), as for `machine_interpretability`.
-        indicators: (pictures, concepts) bool; concepts with fewer than 200 pictures inside or outside are left out, since their queries would leave the concept.
+        indicators: (pictures, concepts) bool; concepts with fewer than 200 pictures inside or outside are left out, since their queries
+            would leave the concept.
         target: the mean score to reach, in (0.5, 1).
         seed: seed of the tiny noise that orders the pictures inside a concept.
 
     Raises:
-        ValueError: if no concept is large enough, or the similarity does not tell the concepts apart well enough to reach the target at any temperature.
+        ValueError: if no concept is large enough, or the similarity does not tell the concepts apart well enough to reach the target at any
+            temperature.
     """
     indicators = np.asarray(indicators, bool)
     count = TASKS * (REFERENCES + 1)
@@ -193,7 +298,10 @@ def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_IN
     evidence = np.sum(_evidence(ranked.top, ranked.bottom, ranked.units, embeddings, TASKS, REFERENCES, seed, 0), axis=0)
     reachable = (evidence > 0).mean()
     if reachable <= target:
-        raise ValueError(f"embeddings: the concepts win {reachable:.3f} of the tasks; expected more than the target {target:g}, which no temperature can reach otherwise")
+        raise ValueError(
+            f"embeddings: the concepts win {reachable:.3f} of the tasks; expected more than the target {target:g}, which no temperature "
+            "can reach otherwise"
+        )
 
     def excess(log_temperature: float) -> float:
         return _response(float(np.exp(log_temperature)), None)(evidence).mean() - target
@@ -203,14 +311,19 @@ def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_IN
 
 def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
     """What the positive and what the negative references say for the right answer, (units, tasks) each; their sum is Delta."""
-    (positive, query_positive), (negative, query_negative) = (task_pictures(side, units, tasks=tasks, references=references, seed=seed, deal=deal) for side in (top, bottom))
+    (positive, query_positive), (negative, query_negative) = (
+        task_pictures(side, units, tasks=tasks, references=references, seed=seed, deal=deal) for side in (top, bottom)
+    )
     if callable(similarity):
+
         def mean_similarity(queries, sets):
             first = np.broadcast_to(queries[:, :, None], sets.shape)
             return similarity(first.ravel(), sets.ravel()).reshape(sets.shape).mean(2)
 
-        return (mean_similarity(query_positive, positive) - mean_similarity(query_negative, positive),
-                mean_similarity(query_negative, negative) - mean_similarity(query_positive, negative))
+        return (
+            mean_similarity(query_positive, positive) - mean_similarity(query_negative, positive),
+            mean_similarity(query_negative, negative) - mean_similarity(query_positive, negative),
+        )
     embeddings = torch.from_numpy(np.ascontiguousarray(similarity))
     parts = np.empty((2, len(units), tasks), np.float64)
     step = max(1, _CHUNK_BYTES // (tasks * embeddings.shape[1] * embeddings.element_size()))
@@ -220,7 +333,9 @@ def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
 
     for start in range(0, len(units), step):
         rows = slice(start, start + step)
-        difference = embeddings.index_select(0, rows_of(query_positive, rows)).sub_(embeddings.index_select(0, rows_of(query_negative, rows)))
+        difference = embeddings.index_select(0, rows_of(query_positive, rows)).sub_(
+            embeddings.index_select(0, rows_of(query_negative, rows))
+        )
         for part, sets in enumerate((positive, negative)):
             sums = torch.nn.functional.embedding_bag(rows_of(sets, rows).view(-1, references), embeddings, mode="sum")
             parts[part, rows] = torch.linalg.vecdot(difference, sums).view(-1, tasks).numpy() / references
@@ -230,7 +345,7 @@ def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
 def _response(temperature, literal_alpha):
     """The map from evidence to the probability of the right answer."""
     slope = 1 / temperature if literal_alpha is None else literal_alpha
-    return lambda evidence: 0.5 * (1 + np.tanh(0.5 * slope * evidence))     # the logistic function, without overflow
+    return lambda evidence: 0.5 * (1 + np.tanh(0.5 * slope * evidence))  # the logistic function, without overflow
 
 
 def _with_hard_queries(top, bottom, activations, quantile, tasks, seed):
@@ -255,6 +370,11 @@ def _check_similarity(similarity, pictures):
         return
     similarity = np.asarray(similarity)
     if similarity.ndim != 2 or len(similarity) != pictures:
-        raise ValueError(f"similarity: found shape {similarity.shape}; expected ({pictures}, dims), one embedding per picture, or a function of index pairs")
+        raise ValueError(
+            f"similarity: found shape {similarity.shape}; expected ({pictures}, dims), one embedding per picture, or a function of index "
+            "pairs"
+        )
     if not np.isfinite(similarity).all():
-        raise ValueError(f"similarity: found {np.count_nonzero(~np.isfinite(similarity))} embedding values that are not finite; expected none")
+        raise ValueError(
+            f"similarity: found {np.count_nonzero(~np.isfinite(similarity))} embedding values that are not finite; expected none"
+        )

@@ -1,0 +1,274 @@
+"""The experiments of notebook 04: the Machine Interpretability Score over encoders, layers, training and settings."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
+
+from lib import activations, directions, encoders, planted, similarity, statistics, survey
+from lib.datasets.pictures import Pictures
+from lib.encoders import local
+from lib.keyed_random import generator, keys, permutations
+from lib.measures.machine_interpretability import (
+    DREAMSIM_INDICATOR_SCORE,
+    DREAMSIM_TEMPERATURE,
+    REFERENCES,
+    TASKS,
+    Similarity,
+    calibrate_temperature,
+    machine_interpretability,
+    score_sides,
+)
+
+Arms = dict[str, tuple[np.ndarray, float]]
+
+
+def arms(names: Sequence[str], temperatures: Sequence[float], pictures: Pictures) -> Arms:
+    """Similarities by name: (embeddings, temperature). The first is the main one."""
+    if len(names) != len(temperatures):
+        raise ValueError(f"temperatures: found {len(temperatures)} for {len(names)} similarities; expected one each")
+    return {name: (similarity.embeddings(name, pictures), temperature) for name, temperature in zip(names, temperatures, strict=True)}
+
+
+def calibration(similarities: Arms, *, concepts: int = 40, seed: int = 0) -> pd.DataFrame:
+    """The temperature at which one-concept indicators planted in each similarity score 0.93, beside the fixed one of the profile.
+
+    The concepts are k-means clusters of the similarity's own embeddings: what it sees as alike. So every similarity is on the scale that
+    DreamSim has with its own concepts, whatever it sees.
+    """
+    rows = []
+    for name, (embeddings, temperature) in similarities.items():
+        clusters = KMeans(concepts, n_init=1, random_state=seed).fit_predict(embeddings)
+        indicators = clusters[:, None] == np.arange(concepts)
+        large = indicators.sum(0) >= 200
+        noise = 1e-3 * generator(seed, 12).standard_normal(indicators.shape)
+        scored = machine_interpretability((indicators + noise)[:, large], embeddings, temperature=temperature, null_units=10, seed=seed)
+        rows.append({
+            "similarity": name, "temperature": temperature, "calibrated anew": calibrate_temperature(embeddings, indicators, seed=seed),
+            "indicator score": scored.score, "low": scored.interval[0], "high": scored.interval[1], "target": DREAMSIM_INDICATOR_SCORE,
+            "concepts": int(large.sum()), "pictures": len(embeddings),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def planted_scores(*, seed: int = 0) -> pd.DataFrame:
+    """Units of every planted kind: one row a unit with kind, expected, score and the score of the printed form."""
+    embeddings, concept = planted.clustered_embeddings(seed=seed)
+    units, table = planted.units(embeddings, concept, seed=seed)
+    divided = machine_interpretability(units, embeddings, temperature=DREAMSIM_TEMPERATURE, reshuffles=4, seed=seed)
+    printed = machine_interpretability(units, embeddings, literal_alpha=DREAMSIM_TEMPERATURE, null_units=10, seed=seed)
+    return table.assign(
+        score=divided.units["score"], printed_form=printed.units["score"], two_alternative_rate=divided.units["two_alternative_rate"],
+        p_value=divided.units["p_value"], null=divided.null,
+    )  # fmt: skip
+
+
+def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """Every local encoder once per seed; others have no seed and are kept as they are."""
+    return [f"{name},seed={seed}" if name.startswith("local:") else name for name in names for seed in (seeds if name.startswith("local:") else [0])]
+
+
+def without_seed(name: str) -> str:
+    """An encoder's name without its seed and checkpoint: what is the same over seeds."""
+    return ",".join(part for part in name.split(",") if not part.startswith(("seed=", "checkpoint=")))
+
+
+def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
+    """`lib.survey.unit_scores` of many encoders, one under the other, with the column `family` (the name without its seed)."""
+    found = [survey.unit_scores(name, pictures, similarities, **settings) for name in tqdm(names, desc="encoders", leave=False)]
+    return pd.concat(found, ignore_index=True).assign(family=lambda table: table["encoder"].map(without_seed))
+
+
+def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """Each encoder under each similarity: mean over units with a bootstrap over layers, mean over layers, percentiles, null, and how many units differ from it."""
+    rows = []
+    for (name, similarity_name), group in scores.groupby(["encoder", "similarity"], sort=False):
+        live = group[group["live"]]
+        mean, low, high = statistics.bootstrap_mean(live["score"], clusters=live["layer"], seed=seed)
+        rows.append({
+            "encoder": name, "similarity": similarity_name, "score": mean, "low": low, "high": high,
+            "layer_mean": live.groupby("layer")["score"].mean().mean(),
+            "percentile_5": live["score"].quantile(0.05), "percentile_95": live["score"].quantile(0.95), "skewness": live["score"].skew(),
+            "two_alternative_rate": live["two_alternative_rate"].mean(), "null": live["null"].mean(),
+            "significant": (live["p_value"] < 0.05).mean(), "units": len(live), "constant_units": int((~group["live"]).sum()),
+            "tied_units": int(live["tied_extreme"].sum()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def probe_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> statistics.Estimate:
+    """How well the class can be read linearly from an encoder's embedding: fitted on a share of the pictures, judged on the rest, Wilson's interval."""
+    x = activations.embeddings(encoders.load(name), pictures)
+    split = int(share * len(x))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(x[:split], pictures.labels[:split])
+    return statistics.proportion(int((probe.predict(x[split:]) == pictures.labels[split:]).sum()), len(x) - split)
+
+
+def accuracies(names: Sequence[str], pictures: Pictures) -> pd.DataFrame:
+    """`probe_accuracy` of many encoders: encoder, accuracy, accuracy_low, accuracy_high."""
+    rows = []
+    for name in tqdm(names, desc="linear probes", leave=False):
+        one = probe_accuracy(name, pictures)
+        rows.append({"encoder": name, "accuracy": one.value, "accuracy_low": one.low, "accuracy_high": one.high})
+    return pd.DataFrame(rows)
+
+
+def training_curve(name: str, seeds: Sequence[int], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
+    """Score and accuracy of a local encoder at every checkpoint of its training: one row per seed, checkpoint and similarity."""
+    parts = []
+    for one in with_seeds([name], seeds):
+        steps = local.recipe_named(one).checkpoint_steps
+        names = [f"{one},checkpoint={number}" for number in range(len(steps))]
+        shown = dict(zip(names, (step * local.BATCH_SIZE for step in steps), strict=True))
+        table = summary(survey_of(names, pictures, similarities, **settings)).merge(accuracies(names, pictures), on="encoder")
+        parts.append(table.assign(presentations=table["encoder"].map(shown), run=one))
+    return pd.concat(parts, ignore_index=True)
+
+
+def difficulty_curve(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, quantiles: Sequence[float], *, seed: int = 0) -> pd.DataFrame:
+    """Scores when the queries come from further inside the ranking: one row per similarity, layer, quantile and unit; quantile 0 is the standard task."""
+    found = activations.activations(encoders.load(name), pictures, layers)
+    rows = []
+    for similarity_name, (embeddings, temperature) in similarities.items():
+        for layer, values in found.items():
+            for quantile in (None, *quantiles):
+                result = machine_interpretability(values, embeddings, temperature=temperature, query_quantile=quantile, null_units=10, seed=seed)
+                rows.append(result.units[["unit", "score", "live"]].assign(similarity=similarity_name, layer=layer, quantile=quantile or 0.0))
+    return pd.concat(rows, ignore_index=True)
+
+
+def task_number_curve(name: str, layers: Sequence[str], pictures: Pictures, embeddings: Similarity, temperature: float, *, seed: int = 0) -> pd.DataFrame:
+    """How far a score from N tasks is from the score from 20: (a) the first N of the 20 tasks, (b) tasks dealt anew from the N (K + 1) most extreme pictures.
+
+    One row per N: mean absolute difference over units with its bootstrap interval, for both ways; at N = 20, (b) deals the same pictures with another seed.
+    """
+    ranked = survey.extremes_of(encoders.load(name), pictures, layers, seed=seed)
+    pieces = []
+    for one in ranked.values():
+        full = machine_interpretability(one, embeddings, temperature=temperature, null_units=1, seed=seed)
+        for count in range(1, TASKS + 1):
+            anew = machine_interpretability(one, embeddings, temperature=temperature, tasks=count, null_units=1, seed=seed + (count == TASKS))
+            live = full.units["live"].to_numpy()
+            first = np.abs(full.tasks[:, :count].mean(1) - full.tasks.mean(1))[live]
+            pieces.append(pd.DataFrame({"tasks": count, "first tasks": first, "dealt anew": (anew.units["score"] - full.units["score"]).abs()[live].to_numpy()}))
+    units = pd.concat(pieces)
+    rows = []
+    for count, group in units.groupby("tasks"):
+        for way in ("first tasks", "dealt anew"):
+            mean, low, high = statistics.bootstrap_mean(group[way], seed=seed)
+            rows.append({"tasks": count, "way": way, "difference": mean, "low": low, "high": high, "units": len(group)})
+    return pd.DataFrame(rows)
+
+
+def picture_number_curve(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, numbers: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
+    """The same units ranked over fewer pictures: the fewer, the less extreme the extremes. One row per similarity and number: mean over units with interval."""
+    found = activations.activations(encoders.load(name), pictures, layers)
+    rows = []
+    for similarity_name, (embeddings, temperature) in similarities.items():
+        for number in numbers:
+            chosen = generator(seed, 13).permutation(len(pictures))[:number]
+            scores = np.concatenate([
+                machine_interpretability(values[chosen], embeddings[chosen], temperature=temperature, null_units=10, seed=seed).units["score"].dropna()
+                for values in found.values()])
+            mean, low, high = statistics.bootstrap_mean(scores, seed=seed)
+            rows.append({"similarity": similarity_name, "pictures": number, "score": mean, "low": low, "high": high, "units": len(scores)})
+    return pd.DataFrame(rows)
+
+
+def dictionary_scores(
+    name: str, layer: str, pictures: Pictures, similarities: Arms, *, widths: Sequence[int], sparsities: Sequence[float], seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Single units of a layer against principal components, non-negative factors and sparse auto-encoders of several widths.
+
+    Returns:
+        Scores, one row per similarity, dictionary and direction; and one row per dictionary: directions, explained variance, active directions.
+    """
+    encoder = encoders.load(name)
+    rows = directions.places(activations.maps(encoder, pictures, layer), seed=seed)
+    channels = rows.shape[1]
+    fitted = [directions.principal_components(rows, channels), directions.non_negative_factors(rows, channels, seed=seed)]
+    fitted += [directions.sparse_autoencoder(rows, width, sparsity=sparsity, seed=seed) for width in widths for sparsity in sparsities]
+    names = ["units", "PCA", "NMF", *(f"SAE x{width}, sparsity {sparsity:g}" for width in widths for sparsity in sparsities)]
+    ranked = activations.stream(encoder, pictures, [layer], seed=seed, transforms={new: (layer, one) for new, one in zip(names[1:], fitted, strict=True)})
+    ranked["units"] = ranked.pop(layer)
+    found = []
+    for similarity_name, (embeddings, temperature) in similarities.items():
+        for dictionary in names:
+            if ranked[dictionary].constant.all():
+                continue
+            result = machine_interpretability(ranked[dictionary], embeddings, temperature=temperature, reshuffles=4, null_units=200, seed=seed)
+            found.append(result.units.assign(similarity=similarity_name, dictionary=dictionary))
+    dead = {dictionary: int(ranked[dictionary].constant.sum()) for dictionary in names}
+    described = [{"dictionary": "units", "directions": channels, "explained": 1.0, "active": float(channels)}]
+    described += [{"dictionary": new, "directions": one.count, "explained": one.explained, "active": one.active} for new, one in zip(names[1:], fitted, strict=True)]
+    return pd.concat(found, ignore_index=True), pd.DataFrame(described).assign(dead=lambda table: table["dictionary"].map(dead))
+
+
+def polysemanticity(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, *, seed: int = 0) -> pd.DataFrame:
+    """Is a unit with a low score a mixture of several clear ones? Its exciting pictures are split in two by similarity, and each half is scored as a unit of its own.
+
+    The halves are two-means clusters of the embeddings of the 200 most activating pictures. Each half, and the whole for comparison, is scored with as many tasks as the smaller half fills (at
+    least 3, at most 10), against the least activating pictures. As a control, the same pictures are split at random into halves of the same sizes.
+
+    Returns:
+        One row per similarity and unit: layer, unit, whole, split (mean of the two halves), control (mean of the random halves), tasks.
+    """
+    parts = []
+    for layer, ranked in survey.extremes_of(encoders.load(name), pictures, layers, seed=seed).items():
+        ranked = ranked.take(~ranked.constant)
+        for similarity_name, (embeddings, temperature) in similarities.items():
+            halves = _two_means(torch.from_numpy(embeddings), torch.from_numpy(ranked.top.astype(np.int64)))
+            shuffle = permutations(keys(seed, ranked.units[:, None], np.arange(ranked.count)))
+            scored = {"split": _mean_of_halves(ranked, halves, embeddings, temperature, seed), "control": _mean_of_halves(ranked, np.take_along_axis(halves, shuffle, 1), embeddings, temperature, seed)}
+            tasks = _tasks_of(halves)
+            whole = np.full(len(halves), np.nan)
+            for count in np.unique(tasks[tasks >= _LEAST_TASKS]):
+                rows = tasks == count
+                whole[rows] = _score(ranked.top[rows], ranked.bottom[rows], ranked.units[rows], count, embeddings, temperature, seed)
+            parts.append(pd.DataFrame({"similarity": similarity_name, "layer": layer, "unit": ranked.units, "whole": whole, **scored, "tasks": tasks}).dropna())
+    return pd.concat(parts, ignore_index=True)
+
+
+_LEAST_TASKS, _MOST_TASKS = 3, TASKS // 2
+
+
+def _two_means(embeddings: torch.Tensor, members: torch.Tensor, iterations: int = 10) -> np.ndarray:
+    """Two-means of every unit's pictures at once: (units, pictures) bool. It starts from the most activating picture and the one least like it."""
+    z = embeddings[members]
+    first = z[:, 0]
+    second = z[torch.arange(len(z)), torch.einsum("und,ud->un", z, first).argmin(1)]
+    for _ in range(iterations):
+        half = torch.einsum("und,ud->un", z, second - first) > (second.square().sum(1) - first.square().sum(1))[:, None] / 2
+        weight = half.float()
+        second = torch.einsum("und,un->ud", z, weight) / weight.sum(1).clamp(min=1)[:, None]
+        first = torch.einsum("und,un->ud", z, 1 - weight) / (1 - weight).sum(1).clamp(min=1)[:, None]
+    return half.numpy()
+
+
+def _tasks_of(halves):
+    smaller = np.minimum(halves.sum(1), (~halves).sum(1))
+    return np.minimum(smaller // (REFERENCES + 1), _MOST_TASKS)
+
+
+def _mean_of_halves(ranked, halves, embeddings, temperature, seed):
+    """Mean score of the two halves of every unit; NaN where the smaller one fills fewer than three tasks."""
+    tasks, scores = _tasks_of(halves), np.full(len(halves), np.nan)
+    for count in np.unique(tasks[tasks >= _LEAST_TASKS]):
+        rows = np.flatnonzero(tasks == count)
+        both = []
+        for half in (halves[rows], ~halves[rows]):
+            members = np.argsort(~half, axis=1, kind="stable")[:, : count * (REFERENCES + 1)]      # in order of activation
+            both.append(_score(np.take_along_axis(ranked.top[rows], members, 1), ranked.bottom[rows], ranked.units[rows], count, embeddings, temperature, seed))
+        scores[rows] = np.mean(both, axis=0)
+    return scores
+
+
+def _score(top, bottom, units, tasks, embeddings, temperature, seed):
+    used = tasks * (REFERENCES + 1)
+    return score_sides(top[:, :used], bottom[:, :used], units, embeddings, temperature=temperature, tasks=int(tasks), seed=seed).mean(1)

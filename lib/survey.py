@@ -1,0 +1,93 @@
+"""Scores of all units of an encoder: forward passes are kept in the cache as extremes, so that scoring with another similarity needs none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib import activations, encoders, store
+from lib.datasets.pictures import Pictures
+from lib.encoders.encoder import Encoder
+from lib.extremes import Extremes
+from lib.measures.machine_interpretability import Similarity, machine_interpretability
+
+
+def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count: int = 200, seed: int = 0) -> dict[str, Extremes]:
+    """`lib.activations.stream`, kept in the cache; arguments and errors are the same."""
+    def make():
+        arrays = {}
+        for name, one in activations.stream(encoder, pictures, names, count=count, seed=seed).items():
+            arrays |= {f"{name}/top": one.top, f"{name}/bottom": one.bottom}
+            arrays |= {f"{name}/{column}": one.statistics[column].to_numpy() for column in one.statistics}
+        return arrays
+
+    inputs = {"encoder": encoder.identity, "pictures": pictures.identity, "layers": list(names), "count": count, "seed": seed}
+    arrays = store.fetch("extremes", inputs, make, code=[activations])
+    found = {}
+    for name in names:
+        columns = {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.rpartition("/")[0] == name}
+        top, bottom = columns.pop("top"), columns.pop("bottom")
+        found[name] = Extremes(top, bottom, len(pictures), pd.DataFrame(columns), np.arange(len(top)))
+    return found
+
+
+def layer_table(encoder: Encoder, pictures: Pictures, *, kinds: Sequence[str] = ("Conv", "Linear"), inner_only: bool = True) -> pd.DataFrame:
+    """The layers to measure, one row each: layer, kind, depth from 0 (first) to 1 (last).
+
+    Layers that a forward pass does not reach are left out, e.g. those whose weights an attention reads without calling them.
+
+    Args:
+        encoder: the network.
+        pictures: any that it takes.
+        kinds: as `lib.activations.kind` names them. A batch norm behind a convolution scores the same as the convolution (specs/mis.md 2.6), so
+            counting both would count one thing twice.
+        inner_only: leave out the first and the last layer, as the paper does.
+    """
+    modules = dict(encoder.module.named_modules())
+    with activations.captured(encoder.module, activations.layers(encoder.module), reduce=activations.unit_means) as reached, torch.no_grad():
+        encoder.module(encoder.preprocess(pictures.read(np.arange(2))))
+    names = [name for name in activations.layers(encoder.module, inner_only=inner_only) if name in reached]
+    names = [name for name in names if activations.kind(modules[name]) in kinds]
+    return pd.DataFrame({
+        "layer": names,
+        "kind": [activations.kind(modules[name]) for name in names],
+        "depth": np.linspace(0, 1, len(names)) if len(names) > 1 else np.zeros(len(names)),
+    })
+
+
+def unit_scores(
+    name: str, pictures: Pictures, similarities: dict[str, tuple[Similarity, float]], *, kinds: Sequence[str] = ("Conv", "Linear"),
+    inner_only: bool = True, reshuffles: int = 1, seed: int = 0, device: str = "cpu",
+) -> pd.DataFrame:
+    """The MIS of every unit of an encoder under several similarities.
+
+    Args:
+        name: of the encoder.
+        pictures: at least 400.
+        similarities: name -> (embeddings (pictures, dims) or function of pairs, its temperature).
+        kinds: layer kinds measured.
+        inner_only: leave out the first and the last layer.
+        reshuffles: deals of pictures to tasks.
+        seed: of tie-breaking, shuffles and null.
+        device: where the network runs.
+
+    Returns:
+        One row per similarity, layer and unit: encoder, similarity, layer, kind, depth, layer_width, null (of the layer) and the columns of
+        `machine_interpretability`.
+    """
+    encoder = encoders.load(name, device=device)
+    table = layer_table(encoder, pictures, kinds=kinds, inner_only=inner_only)
+    ranked = extremes_of(encoder, pictures, table["layer"].tolist(), seed=seed)
+    parts = []
+    for similarity_name, (similarity, temperature) in similarities.items():
+        for row in table.itertuples():
+            one = ranked[row.layer]
+            if one.constant.all():
+                continue
+            result = machine_interpretability(one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1)
+            parts.append(result.units.assign(
+                encoder=name, similarity=similarity_name, layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top), null=result.null))
+    if not parts:
+        raise ValueError(f"{name}: found no unit that varies in layers of kind {', '.join(kinds)}; expected at least one")
+    return pd.concat(parts, ignore_index=True)
