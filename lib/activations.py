@@ -39,7 +39,7 @@ def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: b
 
 
 def kind(layer: nn.Module) -> str:
-    """The layer's class as the MIS paper names it: "Conv", "Linear", "BatchNorm", "LayerNorm", "GroupNorm"; another class by its own name."""
+    """The layer's class as the MIS paper names it: Conv, Linear, BatchNorm, LayerNorm or GroupNorm; any other class by its own name."""
     names = {nn.Conv2d: "Conv", nn.Linear: "Linear", nn.BatchNorm2d: "BatchNorm", nn.LayerNorm: "LayerNorm", nn.GroupNorm: "GroupNorm"}
     return next((name for cls, name in names.items() if isinstance(layer, cls)), type(layer).__name__)
 
@@ -129,8 +129,8 @@ def stream(
         count: pictures kept on each side of a unit.
         seed: of the tie-breaking.
         batch_size: pictures a forward pass.
-        transforms: further "layers": new name -> (layer, function of the layer's raw output (n, ...) -> (n, units[, H, W] or (n, tokens,
-            units))), e.g. directions of a dictionary.
+        transforms: further "layers", e.g. directions of a dictionary: new name -> (layer, function of the layer's raw output, whose result
+            is shaped as `unit_means` takes it).
 
     Returns:
         name -> Extremes, transforms included.
@@ -163,8 +163,10 @@ def activations(
     batch_size: int = BATCH_SIZE,
     transforms: dict[str, tuple[str, Transform]] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The whole activation matrix of each layer, name -> (pictures, units) float32; for layers small enough to keep. Arguments as in
-    `stream`."""
+    """The whole activation matrix of each layer, name -> (pictures, units) float32, for layers small enough to keep.
+
+    Arguments as in `stream`.
+    """
     collected: dict[str, list[np.ndarray]] = {}
     for _, outputs in _forward(encoder, pictures, names, batch_size, transforms or {}):
         for name, values in outputs.items():

@@ -17,6 +17,8 @@ from tqdm.auto import tqdm
 from lib.devices import training_threads
 from lib.keyed_random import generator, keys, permutations
 
+_NMF_ROWS = 5000
+
 
 @dataclass(frozen=True)
 class Directions:
@@ -25,12 +27,14 @@ class Directions:
     name: str
     encode: Callable[[torch.Tensor], torch.Tensor]  # (rows, channels) -> (rows, directions)
     count: int
-    explained: float  # share of the activations' variance that the dictionary reconstructs
+    explained: float  # share of the variance of the rows it was fitted on that it reconstructs (NMF: of the rectified rows)
     active: float  # mean number of directions that are not zero at a place
 
     def __call__(self, output: torch.Tensor) -> torch.Tensor:
-        """Raw output of the layer -> activations of the directions: (n, C, H, W) -> (n, directions, H, W), (n, T, C) -> (n, T, directions),
-        (n, C) -> (n, directions)."""
+        """Raw output of the layer -> activations of the directions.
+
+        (n, C, H, W) -> (n, directions, H, W), (n, T, C) -> (n, T, directions), (n, C) -> (n, directions).
+        """
         channels_last = _channels_last(output)
         codes = self.encode(channels_last.reshape(-1, channels_last.shape[-1])).view(*channels_last.shape[:-1], -1)
         return codes.movedim(-1, 1) if output.ndim == 4 else codes
@@ -69,7 +73,9 @@ def non_negative_factors(rows: np.ndarray, count: int, *, seed: int = 0) -> Dire
     """Non-negative matrix factorisation of the rectified activations; codes come from the multiplicative updates with the factors fixed."""
     _check(rows, count)
     rectified = np.maximum(rows, 0)
-    fitted = NMF(count, init="nndsvda", random_state=seed, max_iter=300, tol=1e-3).fit(rectified)
+    # The factors level off after some thousand rows, the time does not.
+    sample = rectified[generator(seed, 5).permutation(len(rectified))[:_NMF_ROWS]]
+    fitted = NMF(count, init="nndsvda", random_state=seed, max_iter=300, tol=1e-3).fit(sample)
     factors = torch.from_numpy(fitted.components_.astype(np.float32))
 
     def encode(x: torch.Tensor) -> torch.Tensor:
@@ -88,11 +94,11 @@ def non_negative_factors(rows: np.ndarray, count: int, *, seed: int = 0) -> Dire
 def sparse_autoencoder(
     rows: np.ndarray, expansion: int, *, sparsity: float = 0.1, presentations: int = 400_000, batch_size: int = 1024, seed: int = 0
 ) -> Directions:
-    """A sparse auto-encoder: ReLU codes in a dictionary wider than the layer, unit-length atoms, mean squared error plus `sparsity` times
-    the L1 norm of the codes.
+    """A sparse auto-encoder: ReLU codes in a dictionary wider than the layer, with atoms of unit length.
 
-    Bricken et al., "Towards Monosemanticity", 2023, the form that the MIS paper's appendix I calls vanilla. Rows are scaled so that their
-    mean squared norm equals the number of channels.
+    The loss is the squared error plus `sparsity` times the L1 norm of the codes (Bricken et al., "Towards Monosemanticity", 2023, the form
+    that the MIS paper's appendix I calls vanilla). Rows are centred and scaled so that their mean squared norm equals the number of
+    channels.
 
     Args:
         rows: (rows, channels), e.g. from `places`.
@@ -102,8 +108,10 @@ def sparse_autoencoder(
         batch_size: rows a step.
         seed: of weights and order.
     """
-    channels = rows.shape[1]
     _check(rows, 1)
+    if expansion < 1:
+        raise ValueError(f"expansion: found {expansion}; expected at least 1")
+    channels = rows.shape[1]
     centre = torch.from_numpy(rows.mean(0))
     scale = float(np.sqrt(np.square(rows - rows.mean(0)).sum(1).mean() / channels))
     scaled = (torch.from_numpy(rows) - centre) / scale

@@ -1,8 +1,8 @@
 """The pictures that excite each unit most and least, exactly, in one pass and bounded memory.
 
 Everything downstream of a ranking is sensitive to ties: a unit that is silent on half of the pictures has no "least activating" ones, and a
-stable sort would return whatever stood first in the
-folder, usually a single class (specs/mis.md 5.4). Ties are therefore broken by a key hashed from (seed, unit, picture).
+stable sort would return whatever stood first in the folder, usually a single class (specs/mis.md 5.4). Ties are therefore broken by a key
+hashed from (seed, unit, picture).
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,17 +22,16 @@ _TILE_BYTES = 256 * 2**20
 class Extremes:
     """The `count` most and least activating pictures of every unit.
 
-    The same picture is never on both sides of a unit, and a strictly increasing map or a change of sign of its activations only swaps the
-    sides (exactly, ties included; only a unit tied on more than
-    pictures - 2 count pictures with equally many pictures above and below the tie is ordered by convention).
+    The same picture is never on both sides of a unit. A strictly increasing map of its activations changes nothing and a change of sign
+    swaps the sides (exactly, ties included; only a unit tied on more than pictures - 2 count pictures with equally many pictures above and
+    below the tie is ordered by convention).
     """
 
     top: np.ndarray  # (units, count) int32, the most activating picture first
     bottom: np.ndarray  # (units, count) int32, the least activating picture first
     pictures: int  # how many pictures were ranked
-    statistics: (
-        pd.DataFrame
-    )  # per unit: minimum, maximum, mean, sd, active (fraction of non-zero), tied_top, tied_bottom (fraction), tied_extreme, constant
+    # Per unit: minimum, maximum, mean, sd, active (fraction of non-zero), tied_top, tied_bottom (fraction), tied_extreme, constant.
+    statistics: pd.DataFrame
     units: np.ndarray  # (units,) int64, the unit's index in its layer: it keys the tie-breaking and the shuffles
 
     @property
@@ -55,8 +54,8 @@ class Extremes:
 class StreamingExtremes:
     """Accumulates tiles of activations in any order and of any size; `result` equals a full sort.
 
-    Memory: 16 bytes a unit and kept pair of pictures (3.2 KB a unit at count = 200) plus a tile of pictures, by default as many as fill 256
-        MiB.
+    Memory: 16 bytes a unit and kept pair of pictures (3.2 KB a unit at count = 200) plus a tile of pictures, by default as many as fill
+    256 MiB.
     """
 
     def __init__(self, units: int, *, count: int = 200, seed: int = 0, tile: int | None = None):
@@ -230,8 +229,8 @@ def full_order(activations, *, seed: int = 0) -> np.ndarray:
 def _candidates(values, count):
     """Columns that hold every row's `count` largest values and few others: (rows, width), padded with -1.
 
-    The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and nearly free to
-    compute.
+    The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and costs next to
+    nothing.
     """
     rows, width = values.shape
     groups = 5 * count // 2
@@ -305,8 +304,7 @@ def _share_tied(top_values, top, bottom_values, bottom, total, seed, unit):
 
 
 def _units_first(batches: list[np.ndarray]) -> np.ndarray:
-    """Stack (batch, units) arrays into (units, pictures), contiguous, so that selection runs along memory; copied in blocks that fit the
-    caches."""
+    """Stack (batch, units) arrays into (units, pictures), so that selection runs along memory; copied in blocks that fit the caches."""
     dtype = np.result_type(*batches, np.float32)
     stacked = np.empty((batches[0].shape[1], sum(map(len, batches))), dtype)
 

@@ -10,6 +10,9 @@ import numpy as np
 from scipy import stats
 
 
+_RESAMPLED_AT_ONCE = 4_000_000  # numbers
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its 95 % interval and how many things it was computed from."""
@@ -35,20 +38,19 @@ def bootstrap_mean(values, *, resamples: int = 1000, seed: int = 0, clusters=Non
     Returns:
         mean, low, high.
     """
-    values = np.asarray(values, float)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(
-            f"values: found shape {values.shape} with {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected (n,), "
-            "n >= 1, finite"
-        )
+    values = _finite(values, "values")
     rng = np.random.default_rng(seed)
     if clusters is None:
         sums, sizes = values, np.ones(len(values))
     else:
         _, membership = np.unique(np.asarray(clusters), return_inverse=True)
         sums, sizes = np.bincount(membership, values), np.bincount(membership).astype(float)
-    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    low, high = np.quantile((weights @ sums) / (weights @ sizes), (0.025, 0.975))
+    # A resample is a vector of multiplicities; a few at a time, so that many values do not need much memory.
+    resampled = []
+    for count in _in_parts(resamples, max(1, _RESAMPLED_AT_ONCE // len(sums))):
+        weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=count)
+        resampled.append((weights @ sums) / (weights @ sizes))
+    low, high = np.quantile(np.concatenate(resampled), (0.025, 0.975))
     return float(values.mean()), float(low), float(high)
 
 
@@ -68,7 +70,7 @@ def paired_difference(first, second, *, resamples: int = 1000, seed: int = 0, cl
 def difference_of_means(first, second, *, resamples: int = 1000, seed: int = 0) -> Estimate:
     """Difference of the means of two independent samples, each resampled by itself; count is the smaller sample."""
     rng = np.random.default_rng(seed)
-    first, second = np.asarray(first, float), np.asarray(second, float)
+    first, second = _finite(first, "first"), _finite(second, "second")
     resampled = [rng.multinomial(len(v), np.full(len(v), 1 / len(v)), size=resamples) @ v / len(v) for v in (first, second)]
     low, high = np.quantile(resampled[0] - resampled[1], (0.025, 0.975))
     return Estimate(float(first.mean() - second.mean()), float(low), float(high), min(len(first), len(second)))
@@ -106,3 +108,15 @@ def proportion(successes: int, count: int) -> Estimate:
     """A proportion with Wilson's 95 % interval."""
     interval = stats.binomtest(successes, count).proportion_ci(0.95, method="wilson")
     return Estimate(successes / count, float(interval.low), float(interval.high), count)
+
+
+def _finite(values, name: str) -> np.ndarray:
+    values = np.asarray(values, float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        broken = np.count_nonzero(~np.isfinite(values))
+        raise ValueError(f"{name}: found shape {values.shape} with {broken} values that are not finite; expected (n,), n >= 1, finite")
+    return values
+
+
+def _in_parts(total: int, most: int) -> list[int]:
+    return [min(most, total - start) for start in range(0, total, most)]

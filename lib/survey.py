@@ -1,4 +1,7 @@
-"""Scores of all units of an encoder: forward passes are kept in the cache as extremes, so that scoring with another similarity needs none."""
+"""Scores of all units of an encoder.
+
+Forward passes are kept in the cache as extremes, so that scoring with another similarity needs none.
+"""
 
 from collections.abc import Sequence
 
@@ -15,6 +18,7 @@ from lib.measures.machine_interpretability import Similarity, machine_interpreta
 
 def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count: int = 200, seed: int = 0) -> dict[str, Extremes]:
     """`lib.activations.stream`, kept in the cache; arguments and errors are the same."""
+
     def make():
         arrays = {}
         for name, one in activations.stream(encoder, pictures, names, count=count, seed=seed).items():
@@ -32,7 +36,9 @@ def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, c
     return found
 
 
-def layer_table(encoder: Encoder, pictures: Pictures, *, kinds: Sequence[str] = ("Conv", "Linear"), inner_only: bool = True) -> pd.DataFrame:
+def layer_table(
+    encoder: Encoder, pictures: Pictures, *, kinds: Sequence[str] = ("Conv", "Linear"), inner_only: bool = True
+) -> pd.DataFrame:
     """The layers to measure, one row each: layer, kind, depth from 0 (first) to 1 (last).
 
     Layers that a forward pass does not reach are left out, e.g. those whose weights an attention reads without calling them.
@@ -40,12 +46,13 @@ def layer_table(encoder: Encoder, pictures: Pictures, *, kinds: Sequence[str] = 
     Args:
         encoder: the network.
         pictures: any that it takes.
-        kinds: as `lib.activations.kind` names them. A batch norm behind a convolution scores the same as the convolution (specs/mis.md 2.6), so
-            counting both would count one thing twice.
+        kinds: as `lib.activations.kind` names them. A batch norm behind a convolution scores the same as the convolution
+            (specs/mis.md 2.6), so counting both would count one thing twice.
         inner_only: leave out the first and the last layer, as the paper does.
     """
     modules = dict(encoder.module.named_modules())
-    with activations.captured(encoder.module, activations.layers(encoder.module), reduce=activations.unit_means) as reached, torch.no_grad():
+    every = activations.layers(encoder.module)
+    with activations.captured(encoder.module, every, reduce=activations.unit_means) as reached, torch.no_grad():
         encoder.module(encoder.preprocess(pictures.read(np.arange(2))))
     names = [name for name in activations.layers(encoder.module, inner_only=inner_only) if name in reached]
     names = [name for name in names if activations.kind(modules[name]) in kinds]
@@ -85,9 +92,13 @@ def unit_scores(
             one = ranked[row.layer]
             if one.constant.all():
                 continue
-            result = machine_interpretability(one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1)
+            result = machine_interpretability(
+                one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1
+            )
             parts.append(result.units.assign(
-                encoder=name, similarity=similarity_name, layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top), null=result.null))
+                encoder=name, similarity=similarity_name, layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top),
+                null=result.null, null_sd=result.null_scores.std(),
+            ))  # fmt: skip
     if not parts:
         raise ValueError(f"{name}: found no unit that varies in layers of kind {', '.join(kinds)}; expected at least one")
     return pd.concat(parts, ignore_index=True)

@@ -1,7 +1,7 @@
 """Encoders trained on the spot.
 
-A name says everything: `local:simclr,seed=1,width=32,checkpoint=3`; its options are the fields of `lib.encoders.recipe.Recipe`. Trained weights
-are kept in the cache with all their checkpoints, and the same name gives the same weights.
+A name says everything: `local:simclr,seed=1,width=32,checkpoint=3`; its options are the fields of `lib.encoders.recipe.Recipe`. Trained
+weights are kept in the cache with all their checkpoints, and the same name gives the same weights.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def load_local(name: str, base: str, options: dict, device: str = "cpu") -> Enco
 
 
 def objective_of(name: str) -> nn.Module:
-    """The objective behind a name, in eval mode with its trained weights: what the encoder has beyond its embedding (a decoder, a text encoder)."""
+    """The objective behind a name, in eval mode with its weights: what the encoder has beyond its embedding (a decoder, a text encoder)."""
     return _loaded(name, *parse(name)[1:])[0]
 
 

@@ -16,8 +16,7 @@ from lib.encoders import local, networks, parse
 from lib.encoders.recipe import nuisance_labels, tokenizer_of
 from lib.statistics import Estimate
 
-# What training must add to the untrained network's quality, lower end of the 95 % interval, for it to count; chosen before any encoder was
-# measured.
+# What training must add to the untrained network's quality (lower end of the 95 % interval) to count; chosen before any was measured.
 MARGIN = {
     "class accuracy": 0.3,
     "background accuracy": 0.3,
@@ -109,6 +108,8 @@ def _reconstruction(name, pictures, _share):
 
 
 def _retrieval(name, pictures, _share):
+    if len(pictures) < CAPTIONS_AT_ONCE:
+        raise ValueError(f"pictures: found {len(pictures)}; expected at least {CAPTIONS_AT_ONCE}, for captions to choose from")
     objective = local.objective_of(name)
     tokens = tokenizer_of(local.training_pictures(local.recipe_named(name)))(pictures.captions)
     with torch.no_grad():

@@ -1,5 +1,7 @@
-"""A CLIP small enough to train on scenes and captions in a minute: open_clip's model and tokenizer, with the vocabulary cut to the words
-that captions use."""
+"""A CLIP small enough to train on scenes and captions in a minute.
+
+It is open_clip's model and tokenizer, with the vocabulary cut to the words that captions use.
+"""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
 """Machine Interpretability Score (MIS): would a person recognise what one unit responds to?
 
 Zimmermann, Klindt and Brendel, "Measuring Per-Unit Interpretability at Scale Without Humans", NeurIPS 2024. A person is shown K pictures
-that excite a unit, K that do not, and two queries, and says which query
-belongs with the exciting ones. The score lets a perceptual similarity answer in the person's place.
+that excite a unit, K that do not, and two queries, and says which query belongs with the exciting ones. The score lets a perceptual
+similarity answer in the person's place.
 
 With q+ and q- the queries, E+ and E- the references and s(q, E) the mean similarity of q to E, one task has the evidence
 
@@ -11,10 +11,9 @@ With q+ and q- the queries, E+ and E- the references and s(q, E) the mean simila
 and the score of a unit is the mean of p over its N = 20 tasks (paper, section 3). Two readings of the paper are settled here:
 
 * The paper prints sigmoid(0.16 Delta). With cosine similarities |Delta| <= 4, so the printed form cannot exceed 0.655, while the paper
-  reports units at 0.99. The default divides by tau = 0.16;
-  `literal_alpha=0.16` gives the printed form.
+  reports units at 0.99. The default divides by tau = 0.16; `literal_alpha=0.16` gives the printed form.
 * References are the N K most extreme pictures and queries the N next ones (ranks 181 to 200), as in the paper's appendix A.2 and the code
-of the human study; other texts have it the other way round.
+  of the human study; other texts have it the other way round.
 
 When the similarity is a dot product of embeddings z, a task is one dot product of two vectors, and all 4 K pairs need not be formed:
 
@@ -73,11 +72,11 @@ def machine_interpretability(
     """Score every unit of an activation matrix.
 
     Args:
-        activations: Either (pictures, units), finite, signs kept (no absolute value, no ReLU added), at least 2 N (K + 1) = 400 pictures;
+        activations: either (pictures, units), finite, signs kept (no absolute value, no ReLU added), at least 2 N (K + 1) = 400 pictures;
             or the `Extremes` of a stream over them.
         similarity: (pictures, dims) embeddings whose dot product is the similarity, e.g. centred unit rows; or a function (first, second)
-            -> similarities of two equally long arrays of picture indices,
-            for similarities that are not dot products (LPIPS, DISTS): 4 N K evaluations a unit.
+            -> similarities of two equally long arrays of picture indices, for similarities that are not dot products (LPIPS, DISTS):
+            4 N K evaluations a unit.
         temperature: tau, in units of the similarity. 0.16 belongs to DreamSim; `calibrate_temperature` finds another similarity's.
         literal_alpha: use the printed form sigmoid(alpha Delta) instead of dividing.
         tasks: N, tasks a unit.
@@ -91,9 +90,9 @@ def machine_interpretability(
 
     Returns:
         `units` has the columns unit, score, standard_error_tasks, standard_error_reshuffles (NaN with one deal), two_alternative_rate,
-        evidence (mean Delta), positive_only and negative_only (the score when only
-        E+ or only E- may speak), p_value (against the null, one-sided, at least 1 / (null_units + 1)), live, and the statistics of
-        `Extremes`. Constant units are not live: their scores are NaN.
+        evidence (mean Delta), positive_only and negative_only (the score when only E+ or only E- may speak), p_value (against the null,
+        one-sided, at least 1 / (null_units + 1)), live, and the statistics of `Extremes`. Constant units are not live: their scores are
+        NaN.
 
     Raises:
         ValueError: if shapes disagree, values are not finite, there are too few pictures for the tasks or for the quantile, a setting is
@@ -197,8 +196,9 @@ def machine_interpretability(
 def task_pictures(
     side: np.ndarray, units: np.ndarray, *, tasks: int = TASKS, references: int = REFERENCES, seed: int = 0, deal: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Deal one side's pictures to tasks: every task gets one reference from each of K bins of N consecutive ranks, and one query from the
-    last bin.
+    """Deal one side's pictures to tasks.
+
+    Every task gets one reference from each of K bins of N consecutive ranks, and one query from the last bin.
 
     Args:
         side: (units, N (K + 1)) picture indices, the most extreme first.
@@ -243,14 +243,17 @@ def null_distribution(
     units: int = 1000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Scores of units that rank the pictures at random: what permuting activations leaves of any unit. Arguments as in
-    `machine_interpretability`; returns (units,)."""
+    """Scores of units that rank the pictures at random, (units,): what permuting activations leaves of any unit.
+
+    Arguments as in `machine_interpretability`.
+    """
     count = tasks * (references + 1)
     drawn = np.stack([generator(seed, unit, 1).choice(pictures, 2 * count, replace=False, shuffle=True) for unit in range(units)])
     sides = drawn[:, :count], drawn[:, count:]
     return score_sides(
-        *sides, np.arange(units), similarity, temperature=temperature, literal_alpha=literal_alpha, tasks=tasks, references=references, seed=seed
-    ).mean(1)
+        *sides, np.arange(units), similarity, temperature=temperature, literal_alpha=literal_alpha, tasks=tasks, references=references,
+        seed=seed,
+    ).mean(1)  # fmt: skip
 
 
 def score_sides(
@@ -274,8 +277,9 @@ def score_sides(
 
 
 def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_INDICATOR_SCORE, seed: int = 0) -> float:
-    """The temperature at which planted one-concept indicators score `target` on average under a similarity, so that its scale matches
-    DreamSim's.
+    """The temperature at which planted one-concept indicators score `target` on average under a similarity.
+
+    It gives a similarity DreamSim's scale.
 
     Args:
         embeddings: (pictures, dims), as for `machine_interpretability`.

@@ -1,4 +1,4 @@
-"""The experiments of notebook 04: the Machine Interpretability Score over encoders, layers, training and settings."""
+"""Scores over encoders, layers, training and settings: everything of notebook 04 that runs a network or the measure."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from tqdm.auto import tqdm
 
-from lib import activations, directions, encoders, planted, similarity, statistics, survey
+from lib import activations, directions, encoders, human_responses, planted, similarity, statistics, survey
 from lib.datasets.pictures import Pictures
 from lib.encoders import local
+from lib.experiments.machine_interpretability.tables import summary, without_seed
 from lib.keyed_random import generator, keys, permutations
 from lib.measures.machine_interpretability import (
     DREAMSIM_INDICATOR_SCORE,
@@ -74,39 +73,18 @@ def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
     return [f"{name},seed={seed}" if name.startswith("local:") else name for name in names for seed in (seeds if name.startswith("local:") else [0])]
 
 
-def without_seed(name: str) -> str:
-    """An encoder's name without its seed and checkpoint: what is the same over seeds."""
-    return ",".join(part for part in name.split(",") if not part.startswith(("seed=", "checkpoint=")))
-
-
 def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
     """`lib.survey.unit_scores` of many encoders, one under the other, with the column `family` (the name without its seed)."""
     found = [survey.unit_scores(name, pictures, similarities, **settings) for name in tqdm(names, desc="encoders", leave=False)]
     return pd.concat(found, ignore_index=True).assign(family=lambda table: table["encoder"].map(without_seed))
 
 
-def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Each encoder under each similarity: mean over units with a bootstrap over layers, mean over layers, percentiles, null, and how many units differ from it."""
-    rows = []
-    for (name, similarity_name), group in scores.groupby(["encoder", "similarity"], sort=False):
-        live = group[group["live"]]
-        mean, low, high = statistics.bootstrap_mean(live["score"], clusters=live["layer"], seed=seed)
-        rows.append({
-            "encoder": name, "similarity": similarity_name, "score": mean, "low": low, "high": high,
-            "layer_mean": live.groupby("layer")["score"].mean().mean(),
-            "percentile_5": live["score"].quantile(0.05), "percentile_95": live["score"].quantile(0.95), "skewness": live["score"].skew(),
-            "two_alternative_rate": live["two_alternative_rate"].mean(), "null": live["null"].mean(),
-            "significant": (live["p_value"] < 0.05).mean(), "units": len(live), "constant_units": int((~group["live"]).sum()),
-            "tied_units": int(live["tied_extreme"].sum()),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def probe_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> statistics.Estimate:
-    """How well the class can be read linearly from an encoder's embedding: fitted on a share of the pictures, judged on the rest, Wilson's interval."""
+    """How well the class can be read linearly from an encoder's embedding: a linear discriminant analysis
+    with shrinkage, fitted on a share of the pictures and judged on the rest, with Wilson's interval."""
     x = activations.embeddings(encoders.load(name), pictures)
     split = int(share * len(x))
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(x[:split], pictures.labels[:split])
+    probe = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[:split], pictures.labels[:split])
     return statistics.proportion(int((probe.predict(x[split:]) == pictures.labels[split:]).sum()), len(x) - split)
 
 
@@ -272,3 +250,39 @@ def _mean_of_halves(ranked, halves, embeddings, temperature, seed):
 def _score(top, bottom, units, tasks, embeddings, temperature, seed):
     used = tasks * (REFERENCES + 1)
     return score_sides(top[:, :used], bottom[:, :used], units, embeddings, temperature=temperature, tasks=int(tasks), seed=seed).mean(1)
+
+
+def kinds(name: str, pictures: Pictures, similarities: Arms, *, kinds: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Scores of an encoder's inner layers of all the given kinds, in order of definition."""
+    return survey_of([name], pictures, similarities, kinds=kinds, seed=seed)
+
+
+def simulated_people(name: str, layers: Sequence[str], pictures: Pictures, arm: tuple[np.ndarray, float], *, answers: int = 30, seed: int = 0) -> pd.DataFrame:
+    """People who answer each task right with the probability that the score predicts, and what the analysis of the human study makes of them.
+
+    Returns:
+        Rows of quantity, value, low, high: the temperature recovered from single answers, the correlation of score and people per unit, the split-half ceiling, the disattenuated
+        correlation, and the two readings of the paper's noise ceiling.
+    """
+    embeddings, temperature = arm
+    ranked = survey.extremes_of(encoders.load(name), pictures, layers, seed=seed)
+    results = [machine_interpretability(one, embeddings, temperature=temperature, null_units=1, seed=seed) for one in ranked.values()]
+    live = [result.units["live"].to_numpy() for result in results]
+    probabilities = np.concatenate([result.tasks[rows] for result, rows in zip(results, live, strict=True)])
+    evidence = np.concatenate([result.evidence[rows] for result, rows in zip(results, live, strict=True)])
+    answered = human_responses.simulate_responses(probabilities, answers_per_unit=answers, seed=seed)
+    people = human_responses.human_interpretability(answered).sort_values("channel")
+    machine = probabilities.mean(1)
+    fitted, interval = human_responses.fit_temperature(evidence[answered["channel"].astype(int), answered["batch"].astype(int)], answered["correct"])
+    reliability = human_responses.split_half_reliability(answered, repeats=200, seed=seed)
+    correlation = statistics.correlation(machine, people["score"], kind="pearson", seed=seed)
+    ceilings = human_responses.noise_ceiling(people["score"].to_numpy(), machine, answers=answers, simulations=300, seed=seed)
+    rows = [
+        {"quantity": "temperature, true", "value": temperature},
+        {"quantity": "temperature, from single answers", "value": fitted, "low": interval[0], "high": interval[1]},
+        {"quantity": "correlation of score and people, per unit", "value": correlation.value, "low": correlation.low, "high": correlation.high},
+        {"quantity": "highest correlation these answers allow (split half)", "value": reliability.ceiling},
+        {"quantity": "correlation, disattenuated", "value": correlation.value / reliability.ceiling},
+    ]
+    rows += [{"quantity": f"noise ceiling if {row.reading}", "value": row.value, "low": row.low, "high": row.high} for row in ceilings.itertuples()]
+    return pd.DataFrame(rows).assign(units=len(machine), answers=answers)

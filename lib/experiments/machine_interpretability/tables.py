@@ -1,0 +1,164 @@
+"""Tables made of tables: summaries, comparisons and correlations of scores, each with its interval."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs
+from scipy import stats
+
+from lib import statistics
+from lib.statistics import Estimate
+
+
+def without_seed(name: str) -> str:
+    """An encoder's name without its seed and checkpoint: what is the same over seeds."""
+    return ",".join(part for part in name.split(",") if not part.startswith(("seed=", "checkpoint=")))
+
+
+def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """Each encoder under each similarity: mean over units with a bootstrap over layers, mean over layers, percentiles, null, and how many units differ from it."""
+    rows = []
+    for (name, similarity_name), group in scores.groupby(["encoder", "similarity"], sort=False):
+        live = group[group["live"]]
+        mean, low, high = statistics.bootstrap_mean(live["score"], clusters=live["layer"], seed=seed)
+        rows.append({
+            "encoder": name, "similarity": similarity_name, "score": mean, "low": low, "high": high,
+            "layer_mean": live.groupby("layer")["score"].mean().mean(),
+            "percentile_5": live["score"].quantile(0.05), "percentile_95": live["score"].quantile(0.95), "skewness": live["score"].skew(),
+            "two_alternative_rate": live["two_alternative_rate"].mean(), "null": live["null"].mean(),
+            "significant": (live["p_value"] < 0.05).mean(), "units": len(live), "constant_units": int((~group["live"]).sum()),
+            "tied_units": int(live["tied_extreme"].sum()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def mean_by(scores: pd.DataFrame, columns: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+    """Mean score of each group of units with its bootstrap interval: columns, score, low, high, units."""
+    rows = []
+    for group_name, group in scores.groupby(list(columns), sort=False):
+        mean, low, high = statistics.bootstrap_mean(group["score"], seed=seed)
+        rows.append(dict(zip(columns, group_name, strict=True)) | {"score": mean, "low": low, "high": high, "units": len(group)})
+    return pd.DataFrame(rows)
+
+
+def null_band(scores: pd.DataFrame) -> tuple[float, float]:
+    """Where 95 % of the units of no meaning score, by the normal approximation: mean null +- 1.96 sd of the null."""
+    mean, sd = scores["null"].mean(), scores["null_sd"].mean()
+    return mean - 1.96 * sd, mean + 1.96 * sd
+
+
+def layer_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean score of the live units of every layer: family, encoder, similarity, layer, kind, depth, layer_width, score."""
+    columns = ["family", "encoder", "similarity", "layer", "kind", "depth", "layer_width"]
+    return scores[scores["live"]].groupby(columns, sort=False)["score"].mean().reset_index()
+
+
+def against_untrained(scores: pd.DataFrame, untrained: str, *, seed: int = 0) -> pd.DataFrame:
+    """Trained minus untrained, paired by layer, for every family that has the untrained network's layers; one row per similarity and family.
+
+    Layers of all seeds are pooled; the bootstrap resamples layers.
+    """
+    means = layer_means(scores).groupby(["family", "similarity", "layer"], sort=False)["score"].mean().reset_index()
+    base = means[means["family"] == untrained].set_index(["similarity", "layer"])["score"]
+    rows = []
+    for (similarity, family), group in means[means["family"] != untrained].groupby(["similarity", "family"], sort=False):
+        pairs = group.set_index(["similarity", "layer"])["score"].to_frame("trained").join(base.rename("untrained"), how="inner")
+        if len(pairs) >= 3:
+            one = statistics.paired_difference(pairs["trained"], pairs["untrained"], seed=seed)
+            rows.append({"similarity": similarity, "family": family, "untrained": pairs["untrained"].mean(), "trained": pairs["trained"].mean(),
+                         "difference": one.value, "low": one.low, "high": one.high, "layers": one.count})
+    return pd.DataFrame(rows, columns=["similarity", "family", "untrained", "trained", "difference", "low", "high", "layers"])
+
+
+def norms_behind_convolutions(scores: pd.DataFrame) -> pd.DataFrame:
+    """Units of batch norms that directly follow a convolution, beside the convolution's: layer, unit, convolution, norm, difference.
+
+    A norm is taken to follow the layer before it in order of definition if that is a convolution of the same width.
+    """
+    order = scores.drop_duplicates("layer")[["layer", "kind", "layer_width"]].reset_index(drop=True)
+    rows = []
+    for (_, before), (_, after) in zip(order.iloc[:-1].iterrows(), order.iloc[1:].iterrows(), strict=True):
+        if before["kind"] == "Conv" and after["kind"] == "BatchNorm" and before["layer_width"] == after["layer_width"]:
+            pair = [scores[scores["layer"] == layer].set_index("unit")["score"] for layer in (before["layer"], after["layer"])]
+            rows.append(pd.DataFrame({"layer": before["layer"], "convolution": pair[0], "norm": pair[1]}).reset_index().dropna())
+    columns = ["unit", "layer", "convolution", "norm"]
+    found = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns, dtype=float)
+    return found.assign(difference=found["norm"] - found["convolution"])
+
+
+def kinds_compared(scores: pd.DataFrame) -> pd.DataFrame:
+    """Kinds of layer by their layers' mean scores: mean and number of layers of each, and Conover's p-value against every other kind (Holm), as in the paper."""
+    means = scores[scores["live"]].groupby(["kind", "layer"], sort=False)["score"].mean().reset_index()
+    table = means.groupby("kind")["score"].agg(["mean", "size"])
+    several = table.index[table["size"] >= 3]
+    if len(several) < 2:
+        return table
+    compared = means[means["kind"].isin(several)]
+    table["Kruskal-Wallis p"] = stats.kruskal(*(group["score"] for _, group in compared.groupby("kind"))).pvalue
+    return table.join(scikit_posthocs.posthoc_conover(compared, val_col="score", group_col="kind", p_adjust="holm").add_prefix("p against "))
+
+
+def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
+    """`layer_means` with `relative_width`: the layer's width over that of the widest layer of its kind in the same encoder."""
+    means = layer_means(scores)
+    return means.assign(relative_width=means["layer_width"] / means.groupby(["encoder", "kind"])["layer_width"].transform("max"))
+
+
+def within_encoder_correlation(layers: pd.DataFrame, column: str, *, seed: int = 0) -> Estimate:
+    """Mean over encoders of Spearman's correlation between a property of layers and their score; the bootstrap resamples encoders' families.
+
+    With a single family there is nothing to resample, so its layers are.
+    """
+    usable = [(family, group) for (family, _), group in layers.groupby(["family", "encoder"], sort=False) if group[column].nunique() > 1 and len(group) > 3]
+    if not usable:
+        return Estimate(float("nan"), -1.0, 1.0, 0)
+    if len(usable) == 1:
+        return statistics.correlation(usable[0][1][column], usable[0][1]["score"], seed=seed)
+    values = [stats.spearmanr(group[column], group["score"]).statistic for _, group in usable]
+    return statistics.mean(values, clusters=[family for family, _ in usable], seed=seed)
+
+
+def correlations(table: pd.DataFrame, first: str, second: str, *, seed: int = 0) -> pd.DataFrame:
+    """Spearman and Pearson correlation of two columns within each similarity, with bootstrap intervals over rows."""
+    rows = []
+    for similarity, group in table.groupby("similarity", sort=False):
+        for kind in ("spearman", "pearson"):
+            one = statistics.correlation(group[first], group[second], kind=kind, seed=seed)
+            rows.append({"similarity": similarity, "kind": kind, "correlation": one.value, "low": one.low, "high": one.high, "n": one.count})
+    return pd.DataFrame(rows)
+
+
+def agreement(scores: pd.DataFrame, similarities: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+    """How well pairs of similarities agree: Spearman's correlation over all units, over units of each encoder (mean), and over encoders' means."""
+    live = scores[scores["live"]]
+    units = live.pivot_table(index=["encoder", "layer", "unit"], columns="similarity", values="score", sort=False)
+    means = live.pivot_table(index="encoder", columns="similarity", values="score", sort=False)
+    rates = live.pivot_table(index=["encoder", "layer", "unit"], columns="similarity", values="two_alternative_rate", sort=False)
+    rows = []
+    for first, second in combinations(similarities, 2):
+        inside = [stats.spearmanr(group[first], group[second]).statistic for _, group in units.groupby("encoder")]
+        for what, one in (
+            ("units of all encoders, score", statistics.correlation(units[first], units[second], resamples=200, seed=seed)),
+            ("units of all encoders, two-alternative rate", statistics.correlation(rates[first], rates[second], resamples=200, seed=seed)),
+            ("units within an encoder, mean over encoders", statistics.mean(inside, seed=seed)),
+            ("encoders, mean score", statistics.correlation(means[first], means[second], seed=seed)),
+        ):
+            rows.append({"first": first, "second": second, "what": what, "spearman": one.value, "low": one.low, "high": one.high, "n": one.count})
+    return pd.DataFrame(rows, columns=["first", "second", "what", "spearman", "low", "high", "n"])
+
+
+def three_layers(scores: pd.DataFrame) -> list[str]:
+    """The first, the middle and the last layer of a table of scores, by depth."""
+    layers = scores.drop_duplicates("layer").sort_values("depth")["layer"].tolist()
+    return list(dict.fromkeys([layers[0], layers[len(layers) // 2], layers[-1]]))
+
+
+def skewness(scores: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Mean over encoders of the skewness of their units' scores; the bootstrap resamples the units within every encoder."""
+    rng = np.random.default_rng(seed)
+    groups = [group["score"].to_numpy() for _, group in scores[scores["live"]].groupby("encoder")]
+    resampled = [np.mean([stats.skew(rng.choice(values, len(values))) for values in groups]) for _ in range(resamples)]
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    return Estimate(float(np.mean([stats.skew(values) for values in groups])), float(low), float(high), sum(map(len, groups)))
