@@ -5,6 +5,7 @@ holds the content key of what went in and the hash of every file that came out; 
 """
 
 import json
+import logging
 import os
 import re
 import sys
@@ -142,6 +143,9 @@ def _execute(path: Path, settings: Settings, target: Path) -> None:
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel `python3` is this environment's, whatever else the user has installed
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+
+    # It reads parameters with a pattern that an equals sign inside a text defeats, and warns; ours were checked before.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
 
     partial = target.with_suffix(".partial.ipynb")
     try:

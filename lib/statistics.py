@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-
 _RESAMPLED_AT_ONCE = 4_000_000  # numbers
 
 

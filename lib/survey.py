@@ -56,16 +56,25 @@ def layer_table(
         encoder.module(encoder.preprocess(pictures.read(np.arange(2))))
     names = [name for name in activations.layers(encoder.module, inner_only=inner_only) if name in reached]
     names = [name for name in names if activations.kind(modules[name]) in kinds]
-    return pd.DataFrame({
-        "layer": names,
-        "kind": [activations.kind(modules[name]) for name in names],
-        "depth": np.linspace(0, 1, len(names)) if len(names) > 1 else np.zeros(len(names)),
-    })
+    return pd.DataFrame(
+        {
+            "layer": names,
+            "kind": [activations.kind(modules[name]) for name in names],
+            "depth": np.linspace(0, 1, len(names)) if len(names) > 1 else np.zeros(len(names)),
+        }
+    )
 
 
 def unit_scores(
-    name: str, pictures: Pictures, similarities: dict[str, tuple[Similarity, float]], *, kinds: Sequence[str] = ("Conv", "Linear"),
-    inner_only: bool = True, reshuffles: int = 1, seed: int = 0, device: str = "cpu",
+    name: str,
+    pictures: Pictures,
+    similarities: dict[str, tuple[Similarity, float]],
+    *,
+    kinds: Sequence[str] = ("Conv", "Linear"),
+    inner_only: bool = True,
+    reshuffles: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """The MIS of every unit of an encoder under several similarities.
 

@@ -61,7 +61,7 @@ class Pictures:
             yield indices, self.read(indices)
 
     def in_memory(self) -> "Pictures":
-        """The same pictures, read once and kept, for sets that are gone through many times; pictures of different sizes stay where they are."""
+        """The same pictures, read once and kept, for sets that are gone through often; pictures of various sizes stay where they are."""
         if isinstance(self.read(np.arange(min(2, self.count))), list):
             return self
         pixels = np.concatenate([batch for _, batch in self.batches(512)])

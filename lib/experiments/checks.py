@@ -10,9 +10,9 @@ from lib import datasets, encoders
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, quality, sanity
 
-CHECK_SEED = 500            # of scenes that neither train nor are measured
+CHECK_SEED = 500  # of scenes that neither train nor are measured
 CHECK_PICTURES = 4000
-SAME_FILES = 0.005          # where the same files were measured before, accuracy must agree within half a point
+SAME_FILES = 0.005  # where the same files were measured before, accuracy must agree within half a point
 
 
 def encoder_checks(names: Sequence[str], pictures: Pictures, stated: pd.DataFrame) -> pd.DataFrame:
@@ -39,15 +39,31 @@ def encoder_checks(names: Sequence[str], pictures: Pictures, stated: pd.DataFram
         if name not in set(stated["encoder"]):
             found = sanity.check(encoder, pictures)
             if found.accuracy is not None:
-                rows.append({"encoder": name, "check": f"accuracy on {pictures.name}", "value": found.accuracy, "low": found.interval[0], "high": found.interval[1],
-                             "expected": "nothing stated", "passed": ""})
+                rows.append(
+                    {
+                        "encoder": name,
+                        "check": f"accuracy on {pictures.name}",
+                        "value": found.accuracy,
+                        "low": found.interval[0],
+                        "high": found.interval[1],
+                        "expected": "nothing stated",
+                        "passed": "",
+                    }
+                )
     return pd.DataFrame(rows, columns=["encoder", "check", "value", "low", "high", "expected", "passed"])
 
 
 def _against_untrained(name):
     one = quality.improvement(name, _check_pictures(local.recipe_named(name).data))
-    return {"encoder": name, "check": f"{one.task}: {one.untrained:.2f} untrained, {one.trained:.2f} trained; gain", "value": one.gain.value, "low": one.gain.low, "high": one.gain.high,
-            "expected": f"above {one.margin:g}", "passed": "yes" if one.passed else "no"}
+    return {
+        "encoder": name,
+        "check": f"{one.task}: {one.untrained:.2f} untrained, {one.trained:.2f} trained; gain",
+        "value": one.gain.value,
+        "low": one.gain.low,
+        "high": one.gain.high,
+        "expected": f"above {one.margin:g}",
+        "passed": "yes" if one.passed else "no",
+    }
 
 
 def _against_stated(encoder, row):
@@ -56,8 +72,15 @@ def _against_stated(encoder, row):
     found = sanity.check(encoder, where, row.accuracy)
     same_files = len(where) == row.count
     passed = abs(found.accuracy - row.accuracy) <= SAME_FILES if same_files else found.agrees
-    return {"encoder": encoder.name, "check": f"accuracy on {where.name}, n = {len(where)}", "value": found.accuracy, "low": found.interval[0], "high": found.interval[1],
-            "expected": f"{row.accuracy:.3f} stated for {row.pictures}, n = {row.count}", "passed": "yes" if passed else "no"}
+    return {
+        "encoder": encoder.name,
+        "check": f"accuracy on {where.name}, n = {len(where)}",
+        "value": found.accuracy,
+        "low": found.interval[0],
+        "high": found.interval[1],
+        "expected": f"{row.accuracy:.3f} stated for {row.pictures}, n = {row.count}",
+        "passed": "yes" if passed else "no",
+    }
 
 
 _STATED = {

@@ -312,25 +312,25 @@ def test_null_distribution_is_what_permuting_gives(small):
     assert by_permuting.std() == pytest.approx(drawn.std(), rel=0.2)
 
 
-def test_temperature_is_recovered_from_the_indicator_score(world):
+def test_temperature_is_dreamsims_at_dreamsims_scale(world):
+    # w - b = 0.42 and logit(0.93) = 2.587
     embeddings, concept = world
     indicators = concept[:, None] == np.arange(40)
-    at_dreamsim_scale = machine_interpretability(
-        np.stack([indicator(concept, [c], np.random.default_rng(c)) for c in range(40)], 1), embeddings, null_units=5
-    ).score
-    temperature = calibrate_temperature(embeddings, indicators, target=at_dreamsim_scale)
-    assert temperature == pytest.approx(0.16, rel=0.03)
-    # I4: a similarity on another scale gets its temperature on that scale
-    assert calibrate_temperature(3 * embeddings, indicators, target=at_dreamsim_scale) == pytest.approx(9 * temperature, rel=1e-6)
+    temperature = calibrate_temperature(embeddings, indicators)
+    assert temperature == pytest.approx(0.42 / 2.587, rel=0.02)
+    # I4: a similarity on another scale gets its temperature on that scale, and so the same scores
+    assert calibrate_temperature(3 * embeddings, indicators) == pytest.approx(9 * temperature, rel=1e-6)
 
 
 def test_temperature_of_a_blind_similarity_is_refused(world):
     embeddings, concept = world
     blind = np.random.default_rng(0).standard_normal(embeddings.shape)
-    with pytest.raises(ValueError, match="which no temperature can reach"):
+    with pytest.raises(ValueError, match="expected it clearly above 0"):
         calibrate_temperature(blind, concept[:, None] == np.arange(40))
     with pytest.raises(ValueError, match="at least 200 pictures"):
         calibrate_temperature(embeddings, np.arange(len(concept))[:, None] < 100)
+    with pytest.raises(ValueError, match="target: found 1"):
+        calibrate_temperature(embeddings, concept[:, None] == np.arange(40), target=1)
 
 
 GOOD = np.random.default_rng(0).standard_normal((400, 2)), np.eye(400)

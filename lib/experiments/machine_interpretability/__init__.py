@@ -34,8 +34,8 @@ from lib.experiments.machine_interpretability.tables import (
 )
 
 __all__ = [
-    "accuracies", "against_untrained", "agreement", "arms", "calibration", "claims", "correlations", "depth_and_width", "dictionary_scores", "difficulty_curve",
-    "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating", "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve",
-    "planted_scores", "polysemanticity", "short", "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "with_seeds",
-    "without_seed",
+    "accuracies", "against_untrained", "agreement", "arms", "calibration", "claims", "correlations", "depth_and_width",
+    "dictionary_scores", "difficulty_curve", "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating",
+    "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve", "planted_scores", "polysemanticity", "short",
+    "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "with_seeds", "without_seed",
 ]  # fmt: skip

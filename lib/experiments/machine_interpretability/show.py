@@ -16,13 +16,15 @@ from lib.measures.machine_interpretability import machine_interpretability, task
 class Task:
     """One task of one unit, laid out in two rows of a query and its nine references: silencing first, exciting second."""
 
-    pictures: np.ndarray      # (20,) picture indices
-    borders: list[str]        # a colour for each
+    pictures: np.ndarray  # (20,) picture indices
+    borders: list[str]  # a colour for each
     evidence: float
     probability: float
 
 
-def one_task(name: str, layer: str, unit: int, pictures: Pictures, arm: tuple[np.ndarray, float], *, number: int = 0, seed: int = 0) -> Task:
+def one_task(
+    name: str, layer: str, unit: int, pictures: Pictures, arm: tuple[np.ndarray, float], *, number: int = 0, seed: int = 0
+) -> Task:
     """Task `number` of a unit as `machine_interpretability` deals it."""
     ranked = survey.extremes_of(encoders.load(name), pictures, [layer], seed=seed)[layer]
     one = ranked.take(np.flatnonzero(ranked.units == unit))
@@ -41,10 +43,20 @@ def most_activating(name: str, units: pd.DataFrame, pictures: Pictures, *, count
 
 def short(names: Sequence[str]) -> list[str]:
     """Names of encoders or similarities for labels: the base, and of the options only what tells networks apart."""
+
     def one(name):
         if not name.startswith(("local:", "published:", "timm:", "torchvision:")):
             return name
         _, base, options = encoders.parse(name)
-        return " ".join([base, *(str(value) if option == "network" else f"{option} {value}" for option, value in options.items() if option in ("network", "width"))])
+        return " ".join(
+            [
+                base,
+                *(
+                    str(value) if option == "network" else f"{option} {value}"
+                    for option, value in options.items()
+                    if option in ("network", "width")
+                ),
+            ]
+        )
 
     return [one(name) for name in names]

@@ -15,7 +15,6 @@ from lib.encoders import local
 from lib.experiments.machine_interpretability.tables import summary, without_seed
 from lib.keyed_random import generator, keys, permutations
 from lib.measures.machine_interpretability import (
-    DREAMSIM_INDICATOR_SCORE,
     DREAMSIM_TEMPERATURE,
     REFERENCES,
     TASKS,
@@ -35,23 +34,25 @@ def arms(names: Sequence[str], temperatures: Sequence[float], pictures: Pictures
     return {name: (similarity.embeddings(name, pictures), temperature) for name, temperature in zip(names, temperatures, strict=True)}
 
 
-def calibration(similarities: Arms, *, concepts: int = 40, seed: int = 0) -> pd.DataFrame:
-    """The temperature at which one-concept indicators planted in each similarity score 0.93, beside the fixed one of the profile.
+def calibration(similarities: Arms, *, seed: int = 0) -> pd.DataFrame:
+    """The temperature that puts each similarity on DreamSim's scale, beside the fixed one of the profile, and what planted indicators score
+    with the latter.
 
-    The concepts are k-means clusters of the similarity's own embeddings: what it sees as alike. So every similarity is on the scale that
-    DreamSim has with its own concepts, whatever it sees.
+    The planted concepts are k-means clusters of the similarity's own embeddings, of 300 pictures on average and at most 40: what it sees as
+    alike.
     """
     rows = []
     for name, (embeddings, temperature) in similarities.items():
+        concepts = min(40, max(2, len(embeddings) // 300))
         clusters = KMeans(concepts, n_init=1, random_state=seed).fit_predict(embeddings)
         indicators = clusters[:, None] == np.arange(concepts)
-        large = indicators.sum(0) >= 200
+        indicators = indicators[:, indicators.sum(0) >= 200]
         noise = 1e-3 * generator(seed, 12).standard_normal(indicators.shape)
-        scored = machine_interpretability((indicators + noise)[:, large], embeddings, temperature=temperature, null_units=10, seed=seed)
+        scored = machine_interpretability(indicators + noise, embeddings, temperature=temperature, null_units=10, seed=seed)
         rows.append({
             "similarity": name, "temperature": temperature, "calibrated anew": calibrate_temperature(embeddings, indicators, seed=seed),
-            "indicator score": scored.score, "low": scored.interval[0], "high": scored.interval[1], "target": DREAMSIM_INDICATOR_SCORE,
-            "concepts": int(large.sum()), "pictures": len(embeddings),
+            "indicator score": scored.score, "low": scored.interval[0], "high": scored.interval[1],
+            "indicator two-alternative rate": scored.two_alternative_rate, "concepts": indicators.shape[1], "pictures": len(embeddings),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -70,7 +71,11 @@ def planted_scores(*, seed: int = 0) -> pd.DataFrame:
 
 def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
     """Every local encoder once per seed; others have no seed and are kept as they are."""
-    return [f"{name},seed={seed}" if name.startswith("local:") else name for name in names for seed in (seeds if name.startswith("local:") else [0])]
+    return [
+        f"{name},seed={seed}" if name.startswith("local:") else name
+        for name in names
+        for seed in (seeds if name.startswith("local:") else [0])
+    ]
 
 
 def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
@@ -109,32 +114,49 @@ def training_curve(name: str, seeds: Sequence[int], pictures: Pictures, similari
     return pd.concat(parts, ignore_index=True)
 
 
-def difficulty_curve(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, quantiles: Sequence[float], *, seed: int = 0) -> pd.DataFrame:
-    """Scores when the queries come from further inside the ranking: one row per similarity, layer, quantile and unit; quantile 0 is the standard task."""
+def difficulty_curve(
+    name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, quantiles: Sequence[float], *, seed: int = 0
+) -> pd.DataFrame:
+    """Scores when the queries come from further inside the ranking: one row per similarity, layer, quantile and unit; quantile 0 is the
+    standard task."""
     found = activations.activations(encoders.load(name), pictures, layers)
     rows = []
     for similarity_name, (embeddings, temperature) in similarities.items():
         for layer, values in found.items():
             for quantile in (None, *quantiles):
-                result = machine_interpretability(values, embeddings, temperature=temperature, query_quantile=quantile, null_units=10, seed=seed)
-                rows.append(result.units[["unit", "score", "live"]].assign(similarity=similarity_name, layer=layer, quantile=quantile or 0.0))
+                result = machine_interpretability(
+                    values, embeddings, temperature=temperature, query_quantile=quantile, null_units=10, seed=seed
+                )
+                rows.append(
+                    result.units[["unit", "score", "live"]].assign(similarity=similarity_name, layer=layer, quantile=quantile or 0.0)
+                )
     return pd.concat(rows, ignore_index=True)
 
 
-def task_number_curve(name: str, layers: Sequence[str], pictures: Pictures, embeddings: Similarity, temperature: float, *, seed: int = 0) -> pd.DataFrame:
-    """How far a score from N tasks is from the score from 20: (a) the first N of the 20 tasks, (b) tasks dealt anew from the N (K + 1) most extreme pictures.
+def task_number_curve(
+    name: str, layers: Sequence[str], pictures: Pictures, embeddings: Similarity, temperature: float, *, seed: int = 0
+) -> pd.DataFrame:
+    """How far a score from N tasks is from the score from 20: (a) the first N of the 20 tasks, (b) tasks dealt anew from the N (K + 1) most
+    extreme pictures.
 
-    One row per N: mean absolute difference over units with its bootstrap interval, for both ways; at N = 20, (b) deals the same pictures with another seed.
+    One row per N: mean absolute difference over units with its bootstrap interval, for both ways; at N = 20, (b) deals the same pictures
+    with another seed.
     """
     ranked = survey.extremes_of(encoders.load(name), pictures, layers, seed=seed)
     pieces = []
     for one in ranked.values():
         full = machine_interpretability(one, embeddings, temperature=temperature, null_units=1, seed=seed)
         for count in range(1, TASKS + 1):
-            anew = machine_interpretability(one, embeddings, temperature=temperature, tasks=count, null_units=1, seed=seed + (count == TASKS))
+            anew = machine_interpretability(
+                one, embeddings, temperature=temperature, tasks=count, null_units=1, seed=seed + (count == TASKS)
+            )
             live = full.units["live"].to_numpy()
             first = np.abs(full.tasks[:, :count].mean(1) - full.tasks.mean(1))[live]
-            pieces.append(pd.DataFrame({"tasks": count, "first tasks": first, "dealt anew": (anew.units["score"] - full.units["score"]).abs()[live].to_numpy()}))
+            pieces.append(
+                pd.DataFrame(
+                    {"tasks": count, "first tasks": first, "dealt anew": (anew.units["score"] - full.units["score"]).abs()[live].to_numpy()}
+                )
+            )
     units = pd.concat(pieces)
     rows = []
     for count, group in units.groupby("tasks"):
@@ -144,16 +166,24 @@ def task_number_curve(name: str, layers: Sequence[str], pictures: Pictures, embe
     return pd.DataFrame(rows)
 
 
-def picture_number_curve(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, numbers: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
-    """The same units ranked over fewer pictures: the fewer, the less extreme the extremes. One row per similarity and number: mean over units with interval."""
+def picture_number_curve(
+    name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, numbers: Sequence[int], *, seed: int = 0
+) -> pd.DataFrame:
+    """The same units ranked over fewer pictures: the fewer, the less extreme the extremes. One row per similarity and number: mean over
+    units with interval."""
     found = activations.activations(encoders.load(name), pictures, layers)
     rows = []
     for similarity_name, (embeddings, temperature) in similarities.items():
         for number in numbers:
             chosen = generator(seed, 13).permutation(len(pictures))[:number]
-            scores = np.concatenate([
-                machine_interpretability(values[chosen], embeddings[chosen], temperature=temperature, null_units=10, seed=seed).units["score"].dropna()
-                for values in found.values()])
+            scores = np.concatenate(
+                [
+                    machine_interpretability(values[chosen], embeddings[chosen], temperature=temperature, null_units=10, seed=seed)
+                    .units["score"]
+                    .dropna()
+                    for values in found.values()
+                ]
+            )
             mean, low, high = statistics.bootstrap_mean(scores, seed=seed)
             rows.append({"similarity": similarity_name, "pictures": number, "score": mean, "low": low, "high": high, "units": len(scores)})
     return pd.DataFrame(rows)
@@ -165,7 +195,10 @@ def dictionary_scores(
     """Single units of a layer against principal components, non-negative factors and sparse auto-encoders of several widths.
 
     Returns:
-        Scores, one row per similarity, dictionary and direction; and one row per dictionary: directions, explained variance, active directions.
+        Scores, one row per similarity, dictionary and direction; and one row per dictionary: directions, explained variance, active
+        directions at a place, dead
+        directions, and the share whose extremes are tied (silent on more than 200 pictures, as sparse codes are: their references are drawn
+        at random).
     """
     encoder = encoders.load(name)
     rows = directions.places(activations.maps(encoder, pictures, layer), seed=seed)
@@ -173,26 +206,39 @@ def dictionary_scores(
     fitted = [directions.principal_components(rows, channels), directions.non_negative_factors(rows, channels, seed=seed)]
     fitted += [directions.sparse_autoencoder(rows, width, sparsity=sparsity, seed=seed) for width in widths for sparsity in sparsities]
     names = ["units", "PCA", "NMF", *(f"SAE x{width}, sparsity {sparsity:g}" for width in widths for sparsity in sparsities)]
-    ranked = activations.stream(encoder, pictures, [layer], seed=seed, transforms={new: (layer, one) for new, one in zip(names[1:], fitted, strict=True)})
+    ranked = activations.stream(
+        encoder, pictures, [layer], seed=seed, transforms={new: (layer, one) for new, one in zip(names[1:], fitted, strict=True)}
+    )
     ranked["units"] = ranked.pop(layer)
     found = []
     for similarity_name, (embeddings, temperature) in similarities.items():
         for dictionary in names:
             if ranked[dictionary].constant.all():
                 continue
-            result = machine_interpretability(ranked[dictionary], embeddings, temperature=temperature, reshuffles=4, null_units=200, seed=seed)
+            result = machine_interpretability(
+                ranked[dictionary], embeddings, temperature=temperature, reshuffles=4, null_units=200, seed=seed
+            )
             found.append(result.units.assign(similarity=similarity_name, dictionary=dictionary))
     dead = {dictionary: int(ranked[dictionary].constant.sum()) for dictionary in names}
+    tied = {dictionary: float(ranked[dictionary].statistics["tied_extreme"].mean()) for dictionary in names}
     described = [{"dictionary": "units", "directions": channels, "explained": 1.0, "active": float(channels)}]
-    described += [{"dictionary": new, "directions": one.count, "explained": one.explained, "active": one.active} for new, one in zip(names[1:], fitted, strict=True)]
-    return pd.concat(found, ignore_index=True), pd.DataFrame(described).assign(dead=lambda table: table["dictionary"].map(dead))
+    described += [
+        {"dictionary": new, "directions": one.count, "explained": one.explained, "active": one.active}
+        for new, one in zip(names[1:], fitted, strict=True)
+    ]
+    return pd.concat(found, ignore_index=True), pd.DataFrame(described).assign(
+        dead=lambda table: table["dictionary"].map(dead), tied_extreme=lambda table: table["dictionary"].map(tied)
+    )
 
 
 def polysemanticity(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, *, seed: int = 0) -> pd.DataFrame:
-    """Is a unit with a low score a mixture of several clear ones? Its exciting pictures are split in two by similarity, and each half is scored as a unit of its own.
+    """Is a unit with a low score a mixture of several clear ones? Its exciting pictures are split in two by similarity, and each half is
+    scored as a unit of its own.
 
-    The halves are two-means clusters of the embeddings of the 200 most activating pictures. Each half, and the whole for comparison, is scored with as many tasks as the smaller half fills (at
-    least 3, at most 10), against the least activating pictures. As a control, the same pictures are split at random into halves of the same sizes.
+    The halves are two-means clusters of the embeddings of the 200 most activating pictures. Each half, and the whole for comparison, is
+    scored with as many tasks as the smaller half fills (at
+    least 3, at most 10), against the least activating pictures. As a control, the same pictures are split at random into halves of the same
+    sizes.
 
     Returns:
         One row per similarity and unit: layer, unit, whole, split (mean of the two halves), control (mean of the random halves), tasks.
@@ -203,13 +249,20 @@ def polysemanticity(name: str, layers: Sequence[str], pictures: Pictures, simila
         for similarity_name, (embeddings, temperature) in similarities.items():
             halves = _two_means(torch.from_numpy(embeddings), torch.from_numpy(ranked.top.astype(np.int64)))
             shuffle = permutations(keys(seed, ranked.units[:, None], np.arange(ranked.count)))
-            scored = {"split": _mean_of_halves(ranked, halves, embeddings, temperature, seed), "control": _mean_of_halves(ranked, np.take_along_axis(halves, shuffle, 1), embeddings, temperature, seed)}
+            scored = {
+                "split": _mean_of_halves(ranked, halves, embeddings, temperature, seed),
+                "control": _mean_of_halves(ranked, np.take_along_axis(halves, shuffle, 1), embeddings, temperature, seed),
+            }
             tasks = _tasks_of(halves)
             whole = np.full(len(halves), np.nan)
             for count in np.unique(tasks[tasks >= _LEAST_TASKS]):
                 rows = tasks == count
                 whole[rows] = _score(ranked.top[rows], ranked.bottom[rows], ranked.units[rows], count, embeddings, temperature, seed)
-            parts.append(pd.DataFrame({"similarity": similarity_name, "layer": layer, "unit": ranked.units, "whole": whole, **scored, "tasks": tasks}).dropna())
+            parts.append(
+                pd.DataFrame(
+                    {"similarity": similarity_name, "layer": layer, "unit": ranked.units, "whole": whole, **scored, "tasks": tasks}
+                ).dropna()
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -217,7 +270,8 @@ _LEAST_TASKS, _MOST_TASKS = 3, TASKS // 2
 
 
 def _two_means(embeddings: torch.Tensor, members: torch.Tensor, iterations: int = 10) -> np.ndarray:
-    """Two-means of every unit's pictures at once: (units, pictures) bool. It starts from the most activating picture and the one least like it."""
+    """Two-means of every unit's pictures at once: (units, pictures) bool. It starts from the most activating picture and the one least like
+    it."""
     z = embeddings[members]
     first = z[:, 0]
     second = z[torch.arange(len(z)), torch.einsum("und,ud->un", z, first).argmin(1)]
@@ -241,8 +295,18 @@ def _mean_of_halves(ranked, halves, embeddings, temperature, seed):
         rows = np.flatnonzero(tasks == count)
         both = []
         for half in (halves[rows], ~halves[rows]):
-            members = np.argsort(~half, axis=1, kind="stable")[:, : count * (REFERENCES + 1)]      # in order of activation
-            both.append(_score(np.take_along_axis(ranked.top[rows], members, 1), ranked.bottom[rows], ranked.units[rows], count, embeddings, temperature, seed))
+            members = np.argsort(~half, axis=1, kind="stable")[:, : count * (REFERENCES + 1)]  # in order of activation
+            both.append(
+                _score(
+                    np.take_along_axis(ranked.top[rows], members, 1),
+                    ranked.bottom[rows],
+                    ranked.units[rows],
+                    count,
+                    embeddings,
+                    temperature,
+                    seed,
+                )
+            )
         scores[rows] = np.mean(both, axis=0)
     return scores
 
@@ -257,11 +321,15 @@ def kinds(name: str, pictures: Pictures, similarities: Arms, *, kinds: Sequence[
     return survey_of([name], pictures, similarities, kinds=kinds, seed=seed)
 
 
-def simulated_people(name: str, layers: Sequence[str], pictures: Pictures, arm: tuple[np.ndarray, float], *, answers: int = 30, seed: int = 0) -> pd.DataFrame:
-    """People who answer each task right with the probability that the score predicts, and what the analysis of the human study makes of them.
+def simulated_people(
+    name: str, layers: Sequence[str], pictures: Pictures, arm: tuple[np.ndarray, float], *, answers: int = 30, seed: int = 0
+) -> pd.DataFrame:
+    """People who answer each task right with the probability that the score predicts, and what the analysis of the human study makes of
+    them.
 
     Returns:
-        Rows of quantity, value, low, high: the temperature recovered from single answers, the correlation of score and people per unit, the split-half ceiling, the disattenuated
+        Rows of quantity, value, low, high: the temperature recovered from single answers, the correlation of score and people per unit, the
+        split-half ceiling, the disattenuated
         correlation, and the two readings of the paper's noise ceiling.
     """
     embeddings, temperature = arm
@@ -273,16 +341,26 @@ def simulated_people(name: str, layers: Sequence[str], pictures: Pictures, arm: 
     answered = human_responses.simulate_responses(probabilities, answers_per_unit=answers, seed=seed)
     people = human_responses.human_interpretability(answered).sort_values("channel")
     machine = probabilities.mean(1)
-    fitted, interval = human_responses.fit_temperature(evidence[answered["channel"].astype(int), answered["batch"].astype(int)], answered["correct"])
+    fitted, interval = human_responses.fit_temperature(
+        evidence[answered["channel"].astype(int), answered["batch"].astype(int)], answered["correct"]
+    )
     reliability = human_responses.split_half_reliability(answered, repeats=200, seed=seed)
     correlation = statistics.correlation(machine, people["score"], kind="pearson", seed=seed)
     ceilings = human_responses.noise_ceiling(people["score"].to_numpy(), machine, answers=answers, simulations=300, seed=seed)
     rows = [
         {"quantity": "temperature, true", "value": temperature},
         {"quantity": "temperature, from single answers", "value": fitted, "low": interval[0], "high": interval[1]},
-        {"quantity": "correlation of score and people, per unit", "value": correlation.value, "low": correlation.low, "high": correlation.high},
+        {
+            "quantity": "correlation of score and people, per unit",
+            "value": correlation.value,
+            "low": correlation.low,
+            "high": correlation.high,
+        },
         {"quantity": "highest correlation these answers allow (split half)", "value": reliability.ceiling},
         {"quantity": "correlation, disattenuated", "value": correlation.value / reliability.ceiling},
     ]
-    rows += [{"quantity": f"noise ceiling if {row.reading}", "value": row.value, "low": row.low, "high": row.high} for row in ceilings.itertuples()]
+    rows += [
+        {"quantity": f"noise ceiling if {row.reading}", "value": row.value, "low": row.low, "high": row.high}
+        for row in ceilings.itertuples()
+    ]
     return pd.DataFrame(rows).assign(units=len(machine), answers=answers)

@@ -18,7 +18,8 @@ def without_seed(name: str) -> str:
 
 
 def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Each encoder under each similarity: mean over units with a bootstrap over layers, mean over layers, percentiles, null, and how many units differ from it."""
+    """Each encoder under each similarity: mean over units with a bootstrap over layers, mean over layers, percentiles, null, and how many
+    units differ from it."""
     rows = []
     for (name, similarity_name), group in scores.groupby(["encoder", "similarity"], sort=False):
         live = group[group["live"]]
@@ -56,7 +57,8 @@ def layer_means(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_untrained(scores: pd.DataFrame, untrained: str, *, seed: int = 0) -> pd.DataFrame:
-    """Trained minus untrained, paired by layer, for every family that has the untrained network's layers; one row per similarity and family.
+    """Trained minus untrained, paired by layer, for every family that has the untrained network's layers; one row per similarity and
+    family.
 
     Layers of all seeds are pooled; the bootstrap resamples layers.
     """
@@ -67,8 +69,18 @@ def against_untrained(scores: pd.DataFrame, untrained: str, *, seed: int = 0) ->
         pairs = group.set_index(["similarity", "layer"])["score"].to_frame("trained").join(base.rename("untrained"), how="inner")
         if len(pairs) >= 3:
             one = statistics.paired_difference(pairs["trained"], pairs["untrained"], seed=seed)
-            rows.append({"similarity": similarity, "family": family, "untrained": pairs["untrained"].mean(), "trained": pairs["trained"].mean(),
-                         "difference": one.value, "low": one.low, "high": one.high, "layers": one.count})
+            rows.append(
+                {
+                    "similarity": similarity,
+                    "family": family,
+                    "untrained": pairs["untrained"].mean(),
+                    "trained": pairs["trained"].mean(),
+                    "difference": one.value,
+                    "low": one.low,
+                    "high": one.high,
+                    "layers": one.count,
+                }
+            )
     return pd.DataFrame(rows, columns=["similarity", "family", "untrained", "trained", "difference", "low", "high", "layers"])
 
 
@@ -89,7 +101,8 @@ def norms_behind_convolutions(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def kinds_compared(scores: pd.DataFrame) -> pd.DataFrame:
-    """Kinds of layer by their layers' mean scores: mean and number of layers of each, and Conover's p-value against every other kind (Holm), as in the paper."""
+    """Kinds of layer by their layers' mean scores: mean and number of layers of each, and Conover's p-value against every other kind
+    (Holm), as in the paper."""
     means = scores[scores["live"]].groupby(["kind", "layer"], sort=False)["score"].mean().reset_index()
     table = means.groupby("kind")["score"].agg(["mean", "size"])
     several = table.index[table["size"] >= 3]
@@ -97,7 +110,9 @@ def kinds_compared(scores: pd.DataFrame) -> pd.DataFrame:
         return table
     compared = means[means["kind"].isin(several)]
     table["Kruskal-Wallis p"] = stats.kruskal(*(group["score"] for _, group in compared.groupby("kind"))).pvalue
-    return table.join(scikit_posthocs.posthoc_conover(compared, val_col="score", group_col="kind", p_adjust="holm").add_prefix("p against "))
+    return table.join(
+        scikit_posthocs.posthoc_conover(compared, val_col="score", group_col="kind", p_adjust="holm").add_prefix("p against ")
+    )
 
 
 def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
@@ -107,11 +122,16 @@ def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def within_encoder_correlation(layers: pd.DataFrame, column: str, *, seed: int = 0) -> Estimate:
-    """Mean over encoders of Spearman's correlation between a property of layers and their score; the bootstrap resamples encoders' families.
+    """Mean over encoders of Spearman's correlation between a property of layers and their score; the bootstrap resamples encoders'
+    families.
 
     With a single family there is nothing to resample, so its layers are.
     """
-    usable = [(family, group) for (family, _), group in layers.groupby(["family", "encoder"], sort=False) if group[column].nunique() > 1 and len(group) > 3]
+    usable = [
+        (family, group)
+        for (family, _), group in layers.groupby(["family", "encoder"], sort=False)
+        if group[column].nunique() > 1 and len(group) > 3
+    ]
     if not usable:
         return Estimate(float("nan"), -1.0, 1.0, 0)
     if len(usable) == 1:
@@ -126,12 +146,15 @@ def correlations(table: pd.DataFrame, first: str, second: str, *, seed: int = 0)
     for similarity, group in table.groupby("similarity", sort=False):
         for kind in ("spearman", "pearson"):
             one = statistics.correlation(group[first], group[second], kind=kind, seed=seed)
-            rows.append({"similarity": similarity, "kind": kind, "correlation": one.value, "low": one.low, "high": one.high, "n": one.count})
+            rows.append(
+                {"similarity": similarity, "kind": kind, "correlation": one.value, "low": one.low, "high": one.high, "n": one.count}
+            )
     return pd.DataFrame(rows)
 
 
 def agreement(scores: pd.DataFrame, similarities: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
-    """How well pairs of similarities agree: Spearman's correlation over all units, over units of each encoder (mean), and over encoders' means."""
+    """How well pairs of similarities agree: Spearman's correlation over all units, over units of each encoder (mean), and over encoders'
+    means."""
     live = scores[scores["live"]]
     units = live.pivot_table(index=["encoder", "layer", "unit"], columns="similarity", values="score", sort=False)
     means = live.pivot_table(index="encoder", columns="similarity", values="score", sort=False)
@@ -145,7 +168,9 @@ def agreement(scores: pd.DataFrame, similarities: Sequence[str], *, seed: int = 
             ("units within an encoder, mean over encoders", statistics.mean(inside, seed=seed)),
             ("encoders, mean score", statistics.correlation(means[first], means[second], seed=seed)),
         ):
-            rows.append({"first": first, "second": second, "what": what, "spearman": one.value, "low": one.low, "high": one.high, "n": one.count})
+            rows.append(
+                {"first": first, "second": second, "what": what, "spearman": one.value, "low": one.low, "high": one.high, "n": one.count}
+            )
     return pd.DataFrame(rows, columns=["first", "second", "what", "spearman", "low", "high", "n"])
 
 
