@@ -1,4 +1,4 @@
-"""The command line: python -m lib run|plan|notebooks|report|fetch."""
+"""The command line: python -m lib run|plan|notebooks|report|readme|fetch."""
 
 import argparse
 import sys
@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, plan, page):
         command.add_argument("--profile", default="quick", help="a file of notebooks/profiles (default: quick)")
 
+    tables = commands.add_parser("readme", help="write the tables of the README from the committed results")
+    tables.set_defaults(command=_readme)
+
     fetch = commands.add_parser("fetch", help="fetch weights or pictures ahead of a run")
     fetch.add_argument("name")
     fetch.set_defaults(command=_fetch)
@@ -52,9 +55,19 @@ def _parameters(given: argparse.Namespace) -> dict[str, str]:
 
 
 def _fetch(given: argparse.Namespace) -> None:
-    from lib import downloads
+    from lib import downloads, perceptual
 
-    print(downloads.fetch_named(given.name))
+    found = perceptual.files(given.name).values() if given.name in perceptual.NAMES else downloads.fetch_named(given.name)
+    print(*found, sep="\n")
+
+
+def _readme(_given: argparse.Namespace) -> None:
+    from lib import readme
+    from lib.paths import ROOT, atomically
+
+    text = readme.updated()
+    with atomically(ROOT / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

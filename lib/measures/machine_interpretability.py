@@ -276,7 +276,7 @@ def score_sides(
 
 
 def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_INDICATOR_SCORE, seed: int = 0) -> float:
-    """The temperature that puts a similarity on DreamSim's scale: `target` is then the probability in an average task of planted indicators.
+    """The temperature that puts a similarity on DreamSim's scale: `target` is then the probability in an average task of indicators.
 
         tau = mean Delta / logit(target)
 

@@ -1,6 +1,6 @@
 """The experiments of notebook 04, the Machine Interpretability Score: sweeps, tables made of them, pictures of units, and the claims."""
 
-from lib.experiments.machine_interpretability.claims import claims
+from lib.experiments.machine_interpretability.paper_claims import claims
 from lib.experiments.machine_interpretability.show import most_activating, one_task, short
 from lib.experiments.machine_interpretability.sweeps import (
     accuracies,

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from lib import activations, directions, encoders, human_responses, planted, similarity, statistics, survey
 from lib.datasets.pictures import Pictures
-from lib.encoders import local
+from lib.encoders import local, sanity
 from lib.experiments.machine_interpretability.tables import summary, without_seed
 from lib.keyed_random import generator, keys, permutations
 from lib.measures.machine_interpretability import (
@@ -84,20 +84,31 @@ def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **se
     return pd.concat(found, ignore_index=True).assign(family=lambda table: table["encoder"].map(without_seed))
 
 
-def probe_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> statistics.Estimate:
-    """How well the class can be read linearly from an encoder's embedding: a linear discriminant analysis
-    with shrinkage, fitted on a share of the pictures and judged on the rest, with Wilson's interval."""
-    x = activations.embeddings(encoders.load(name), pictures)
-    split = int(share * len(x))
+def class_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> statistics.Estimate:
+    """How well the class can be read linearly from an encoder's embedding, with Wilson's interval.
+
+    A linear discriminant analysis with shrinkage is fitted on a share of the pictures and judged on the rest. Where there are fewer than
+    ten pictures a class to fit it on, the encoder's own head answers; without one the accuracy is NaN.
+    """
+    encoder = encoders.load(name)
+    split = int(share * len(pictures))
+    if pictures.labels is None or np.bincount(pictures.labels[:split], minlength=len(pictures.class_names)).min() < _LEAST_PER_CLASS:
+        found = sanity.check(encoder, pictures)
+        value, interval = (float("nan"), (float("nan"),) * 2) if found.accuracy is None else (found.accuracy, found.interval)
+        return statistics.Estimate(value, *interval, found.count)
+    x = activations.embeddings(encoder, pictures)
     probe = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[:split], pictures.labels[:split])
     return statistics.proportion(int((probe.predict(x[split:]) == pictures.labels[split:]).sum()), len(x) - split)
 
 
+_LEAST_PER_CLASS = 10
+
+
 def accuracies(names: Sequence[str], pictures: Pictures) -> pd.DataFrame:
-    """`probe_accuracy` of many encoders: encoder, accuracy, accuracy_low, accuracy_high."""
+    """`class_accuracy` of many encoders: encoder, accuracy, accuracy_low, accuracy_high."""
     rows = []
     for name in tqdm(names, desc="linear probes", leave=False):
-        one = probe_accuracy(name, pictures)
+        one = class_accuracy(name, pictures)
         rows.append({"encoder": name, "accuracy": one.value, "accuracy_low": one.low, "accuracy_high": one.high})
     return pd.DataFrame(rows)
 

@@ -1,0 +1,163 @@
+"""The tables, controls and claims of notebook 04 on cases whose answer is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from lib import planted
+from lib.experiments import machine_interpretability as experiments
+from lib.experiments.machine_interpretability import paper_claims, sweeps, tables
+from lib.extremes import extremes
+from lib.paths import REPORTED
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Two families of two layers; the trained one scores 0.1 more in every layer, under both similarities, the second of which reverses the
+    units."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for family, level in (("local:random", 0.6), ("local:supervised", 0.7)):
+        for number, layer in enumerate(("a", "b", "c", "d")):
+            base = level + 0.05 * number + 0.02 * rng.standard_normal(30)
+            for similarity, value in (("first", base), ("second", 1.4 - base)):
+                rows.append(pd.DataFrame({
+                    "family": family, "encoder": f"{family},seed=0", "similarity": similarity, "layer": layer, "kind": "Conv",
+                    "depth": number / 3, "layer_width": 10 * 2**number,
+                    "unit": np.arange(30), "score": value, "live": True, "two_alternative_rate": value,
+                    "p_value": 0.001, "null": 0.5, "null_sd": 0.03, "tied_extreme": False,
+                }))  # fmt: skip
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_names_with_and_without_seeds():
+    assert experiments.with_seeds(["local:a,width=8", "published:b"], [0, 1]) == [
+        "local:a,width=8,seed=0",
+        "local:a,width=8,seed=1",
+        "published:b",
+    ]
+    assert experiments.without_seed("local:a,width=8,seed=1,checkpoint=3") == "local:a,width=8"
+    assert experiments.short(["local:a,network=vit,seed=1", "published:b", "oracle:concepts"]) == ["a vit", "b", "oracle:concepts"]
+
+
+def test_summary_is_the_mean_of_live_units(scores):
+    broken = scores.copy()
+    broken.loc[broken.index[0], ["live", "score"]] = [False, np.nan]
+    table = experiments.summary(broken).set_index(["encoder", "similarity"])
+    expected = broken[(broken.family == "local:random") & (broken.similarity == "first")]["score"].mean()
+    row = table.loc[("local:random,seed=0", "first")]
+    assert row["score"] == pytest.approx(expected)
+    assert (row["units"], row["constant_units"]) == (119, 1)
+    assert row["low"] < row["score"] < row["high"]
+
+
+def test_difference_to_untrained_is_paired_by_layer(scores):
+    table = experiments.against_untrained(scores, "local:random").set_index("similarity")
+    assert table.loc["first", "difference"] == pytest.approx(0.1, abs=0.01)
+    assert table.loc["first", "high"] - table.loc["first", "low"] < 0.05  # the layers' own spread of 0.15 cancels
+    assert table.loc["second", "difference"] == pytest.approx(-0.1, abs=0.01)
+    assert not len(experiments.against_untrained(scores, ""))
+
+
+def test_norm_is_paired_with_the_convolution_before_it(scores):
+    one = scores[(scores.family == "local:random") & (scores.similarity == "first")].copy()
+    norm = one[one.layer == "a"].assign(layer="a norm", kind="BatchNorm", score=lambda t: t.score + 0.001)
+    pairs = experiments.norms_behind_convolutions(pd.concat([one[one.layer == "a"], norm, one[one.layer == "b"]]))
+    assert len(pairs) == 30
+    np.testing.assert_allclose(pairs["difference"], 0.001)
+    assert not len(experiments.norms_behind_convolutions(one))
+
+
+def test_depth_and_relative_width(scores):
+    layers = experiments.depth_and_width(scores[scores.similarity == "first"])
+    assert layers.groupby("layer")["relative_width"].first().tolist() == [0.125, 0.25, 0.5, 1.0]
+    assert tables.within_encoder_correlation(layers, "depth").value == pytest.approx(1.0)
+    assert np.isnan(tables.within_encoder_correlation(layers.assign(depth=0.5), "depth").value)
+
+
+def test_agreement_tells_units_from_encoders(scores):
+    table = experiments.agreement(scores, ["first", "second"]).set_index("what")["spearman"]
+    assert table["units within an encoder, mean over encoders"] == pytest.approx(-1)
+    assert not len(experiments.agreement(scores, ["first"]))
+
+
+def test_null_band_and_skewness(scores):
+    assert experiments.null_band(scores) == pytest.approx((0.5 - 1.96 * 0.03, 0.5 + 1.96 * 0.03))
+    one = scores[(scores.similarity == "first") & (scores.family == "local:random")].assign(score=lambda t: -np.exp(t["unit"] / 5))
+    assert tables.skewness(one).value == pytest.approx(stats.skew(one["score"]))
+    assert tables.skewness(one).high < 0
+
+
+def test_kinds_are_compared_as_scikit_posthocs_does(scores):
+    one = scores[scores.similarity == "first"].assign(
+        kind=lambda t: np.where(t.family == "local:random", "Conv", "Linear"), layer=lambda t: t.family + t.layer
+    )
+    table = experiments.kinds_compared(one)
+    groups = [group["score"] for _, group in one.groupby(["kind", "layer"])["score"].mean().reset_index().groupby("kind")]
+    assert table["Kruskal-Wallis p"].iloc[0] == pytest.approx(stats.kruskal(*groups).pvalue)
+    assert {"p against Conv", "p against Linear"} <= set(table.columns)
+
+
+def test_splitting_helps_units_that_mix_and_not_those_that_do_not():
+    embeddings, concept = planted.clustered_embeddings()
+    embeddings = embeddings.astype(np.float32)
+    rng = np.random.default_rng(0)
+    noise = 1e-3 * rng.standard_normal((len(concept), 20))
+    for width, gains in ((1, False), (2, True)):
+        units = np.stack([np.isin(concept, np.arange(s, s + width)) for s in range(20)], 1) + noise
+        ranked = extremes(units)
+        halves = sweeps._two_means(sweeps.torch.from_numpy(embeddings), sweeps.torch.from_numpy(ranked.top.astype(np.int64)))
+        shuffled = rng.permuted(halves, axis=1)
+        split, control = (sweeps._mean_of_halves(ranked, one, embeddings, 0.16, 0) for one in (halves, shuffled))
+        gain = np.nanmean(split - control)
+        assert (gain > 0.1) == gains
+        if width == 2:
+            truth = concept[ranked.top] == concept[ranked.top][:, :1]
+            assert (np.maximum((halves == truth).mean(1), (halves != truth).mean(1)) > 0.99).all()
+
+
+def test_along_training_needs_the_points_after_the_first_two():
+    curve = pd.DataFrame(
+        {
+            "similarity": "first",
+            "run": "r",
+            "presentations": range(8),
+            "accuracy": np.linspace(0, 1, 8),
+            "score": [0.1, 0.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4],
+        }
+    )
+    assert paper_claims._along_training(curve, "first", 0).value == pytest.approx(-1)
+    assert paper_claims._along_training(pd.DataFrame(), "first", 0) is None
+
+
+def test_a_profile_without_training_has_no_verdict_on_it(scores):
+    reported = pd.read_csv(REPORTED / "machine_interpretability_score.csv")
+    settings = SimpleNamespace(similarities=["first"], seed=0, seeds=[0], encoders=["published:x"], untrained="", training="")
+    one = scores[scores.similarity == "first"]
+    nothing = pd.DataFrame()
+    dictionary = one.assign(dictionary="units")
+    rows = experiments.claims(
+        reported,
+        settings,
+        planted=experiments.planted_scores(),
+        scores=one,
+        summary=experiments.summary(one),
+        against=experiments.against_untrained(one, ""),
+        curve=nothing,
+        pairs=experiments.norms_behind_convolutions(one),
+        shape=experiments.depth_and_width(one),
+        compared=experiments.summary(one).assign(accuracy=[0.1, 0.2]),
+        difficulty=one.assign(quantile=0.0),
+        agreement=experiments.agreement(one, ["first"]),
+        split=nothing,
+        dictionaries=dictionary,
+        wide=nothing,
+    )
+    verdicts = {row.claim: row.verdict for row in rows}
+    assert verdicts["along training the score falls while accuracy rises"] == "not testable here"
+    assert verdicts["trained units score higher than untrained ones"] == "not testable here"
+    assert verdicts["a unit of no meaning scores 0.5"] == "holds"
+    assert verdicts["the more concepts a unit mixes, the lower its score"] == "holds"

@@ -1,0 +1,38 @@
+"""The README's tables are those of the committed results, and the pictures it shows exist."""
+
+import re
+
+import pytest
+
+from lib import readme
+from lib.paths import ROOT
+
+
+def test_tables_are_up_to_date():
+    assert readme.updated() == (ROOT / "README.md").read_text(encoding="utf-8"), "run `python -m lib readme`"
+
+
+def test_pictures_and_links_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_a_missing_block_is_named(tmp_path):
+    (tmp_path / "README.md").write_text("# Nothing here\n")
+    with pytest.raises(ValueError, match="found no block <!-- claims 04: begin -->"):
+        readme.updated(tmp_path)
+
+
+def test_verdicts_of_all_profiles_stand_side_by_side(tmp_path):
+    header = "claim,in the paper,holds if,here (95 % CI),n,verdict\n"
+    for profile, verdict in (("quick", "holds"), ("study", "fails")):
+        folder = tmp_path / "data" / "results" / profile
+        folder.mkdir(parents=True)
+        (folder / "04_claims.csv").write_text(f'{header}it is so,0.8,above 0,"0.10 [0.05, 0.20]",5,{verdict}\n')
+    table = readme.claims_table("04", tmp_path)
+    assert "`quick`" in table
+    assert "`cifar10`" not in table
+    assert "holds: 0.10 [0.05, 0.20]" in table
+    assert "fails: 0.10 [0.05, 0.20]" in table
