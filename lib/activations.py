@@ -15,6 +15,7 @@ from lib.extremes import Extremes, StreamingExtremes
 
 MEASURED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)  # the layer classes of the MIS paper, section 4
 BATCH_SIZE = 256
+_WAITING_NUMBERS = 64 * 2**20
 
 
 def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: bool = False) -> list[str]:
@@ -144,8 +145,9 @@ def stream(
     streams: dict[str, StreamingExtremes] = {}
     for indices, outputs in _forward(encoder, pictures, names, batch_size, transforms or {}):
         for name, values in outputs.items():
-            if name not in streams:
-                streams[name] = StreamingExtremes(values.shape[1], count=count, seed=seed)
+            if name not in streams:  # all layers share one budget of memory for the pictures that wait to be merged
+                tile = max(count, _WAITING_NUMBERS // sum(one.shape[1] for one in outputs.values()))
+                streams[name] = StreamingExtremes(values.shape[1], count=count, seed=seed, tile=tile)
             with _errors_name(encoder, name):
                 streams[name].update(values, indices)
     found = {}

@@ -49,7 +49,12 @@ def table(claims: list[Claim]) -> pd.DataFrame:
         "claim": one.claim,
         "in the paper": one.paper,
         "holds if": one.rule,
-        "here (95 % CI)": "" if one.here is None else f"{one.here.value:.2f} [{one.here.low:.2f}, {one.here.high:.2f}]",
+        "here (95 % CI)": "" if one.here is None else _shown(one.here),
         "n": "" if one.here is None else str(one.here.count),
         "verdict": one.verdict,
     } for one in claims])
+
+
+def _shown(estimate: Estimate) -> str:
+    known = np.isfinite(estimate.low) and np.isfinite(estimate.high)
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]" if known else f"{estimate.value:.2f}"

@@ -1,7 +1,8 @@
 """Runs notebooks from the outside: with checked parameters, only when something changed, and never leaving a failure that looks finished.
 
-A notebook runs in build/<profile>/<name>.partial.ipynb, which becomes <name>.ipynb when its last cell has succeeded. A stamp beside it
-holds the content key of what went in and the hash of every file that came out; while both still agree there is nothing to do.
+A notebook runs in build/<profile>/<name>.partial.ipynb (build/custom/<profile> where the values are not those of the profile), which
+becomes <name>.ipynb when its last cell has succeeded. A stamp beside it holds the content key of what went in and the hash of every file
+that came out; while both still agree there is nothing to do.
 """
 
 import json
@@ -16,7 +17,7 @@ from filelock import FileLock
 
 from lib import notebooks, provenance
 from lib.fingerprint import file_sha256, values_sha256
-from lib.paths import BUILD, NOTEBOOKS, ROOT, atomically
+from lib.paths import NOTEBOOKS, ROOT, atomically
 from lib.profiles import Settings, declared, read_profile, resolve
 
 _SOURCE_LINES, _TRACEBACK_LINES = 12, 25
@@ -52,20 +53,21 @@ def run(numbers: list[str], profile: str, given: dict[str, str], *, force: bool 
     """
     planned = [(path, resolve(path, profile, given)) for path in chosen(numbers, profile)]
     for path, settings in planned:
-        target = _target(path, settings)
+        place = provenance.place(path, settings)
+        target, name = place.executed, f"{path.stem} ({place.label})"
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):
             key = _key(path, settings)
             if not force and _up_to_date(target, key):
-                print(f"{path.stem} ({profile}): up to date")
+                print(f"{name}: up to date")
                 continue
-            print(f"{path.stem} ({profile}): running", flush=True)
+            print(f"{name}: running", flush=True)
             start = time.perf_counter()
             for finished in (_stamp_of(target), target):
                 finished.unlink(missing_ok=True)
             _execute(path, settings, target)
             _write_stamp(path, settings, target, key)
-            print(f"{path.stem} ({profile}): done in {time.perf_counter() - start:.0f} s", flush=True)
+            print(f"{name}: done in {time.perf_counter() - start:.0f} s", flush=True)
 
 
 def plan(numbers: list[str], profile: str, given: dict[str, str]) -> str:
@@ -78,11 +80,12 @@ def plan(numbers: list[str], profile: str, given: dict[str, str]) -> str:
     lines = []
     for path in chosen(numbers, profile):
         settings = resolve(path, profile, given)
-        state = "up to date" if _up_to_date(_target(path, settings), _key(path, settings)) else "to run"
+        place = provenance.place(path, settings)
+        state = "up to date" if _up_to_date(place.executed, _key(path, settings)) else "to run"
         estimate = f"about {minutes[path.stem[:2]]:g} minutes" if path.stem[:2] in minutes else "cost not stated"
-        seconds = provenance.last_seconds(path.stem, profile)
+        seconds = provenance.last_seconds(path, settings)
         measured = "" if seconds is None else f", {seconds:.0f} s when last run here"
-        lines.append(f"{path.stem} ({profile}): {state}; {estimate}{measured}")
+        lines.append(f"{path.stem} ({place.label}): {state}; {estimate}{measured}")
         for parameter in declared(path):
             value = getattr(settings, parameter.name)
             changed = "" if value == parameter.default else f"  (default {parameter.default!r})"
@@ -98,12 +101,8 @@ def refresh(profile: str = "quick") -> None:
     """
     run(["all"], profile, {})
     for path in chosen(["all"], profile):
-        notebooks.store_outputs(path, _target(path, resolve(path, profile)))
+        notebooks.store_outputs(path, provenance.place(path, resolve(path, profile)).executed)
         print(f"{path.relative_to(ROOT)}: outputs stored")
-
-
-def _target(path: Path, settings: Settings) -> Path:
-    return BUILD / settings.profile / path.name
 
 
 def _stamp_of(target: Path) -> Path:

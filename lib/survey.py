@@ -3,6 +3,7 @@
 Forward passes are kept in the cache as extremes, so that scoring with another similarity needs none.
 """
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,13 +28,19 @@ def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, c
         return arrays
 
     inputs = {"encoder": encoder.identity, "pictures": pictures.identity, "layers": list(names), "count": count, "seed": seed}
-    arrays = store.fetch("extremes", inputs, make, code=[activations])
+    arrays = store.fetch("extremes", inputs, make, code=[activations, *_code_of(encoder)])
     found = {}
     for name in names:
         columns = {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.rpartition("/")[0] == name}
         top, bottom = columns.pop("top"), columns.pop("bottom")
         found[name] = Extremes(top, bottom, len(pictures), pd.DataFrame(columns), np.arange(len(top)))
     return found
+
+
+def _code_of(encoder: Encoder) -> list:
+    """The modules of `lib` that define the network and its preprocessing: equal weights in other code are another function."""
+    names = {type(layer).__module__ for layer in encoder.module.modules()} | {encoder.preprocess.__module__}
+    return [sys.modules[name] for name in sorted(names) if name.startswith("lib.")]
 
 
 def layer_table(
@@ -89,7 +96,8 @@ def unit_scores(
         device: where the network runs.
 
     Returns:
-        One row per similarity, layer and unit: encoder, similarity, layer, kind, depth, layer_width, null (of the layer) and the columns of
+        One row per similarity, layer and unit: encoder, similarity, pictures (how many were
+        ranked), layer, kind, depth, layer_width, null and null_sd (of the layer) and the columns of
         `machine_interpretability`.
     """
     encoder = encoders.load(name, device=device)
@@ -100,14 +108,17 @@ def unit_scores(
         for row in table.itertuples():
             one = ranked[row.layer]
             if one.constant.all():
-                continue
-            result = machine_interpretability(
-                one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1
-            )
-            parts.append(result.units.assign(
-                encoder=name, similarity=similarity_name, layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top),
-                null=result.null, null_sd=result.null_scores.std(),
+                units = one.statistics.assign(unit=one.units, live=False)
+            else:
+                result = machine_interpretability(
+                    one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1
+                )
+                units = result.units.assign(null=result.null, null_sd=result.null_scores.std())
+            parts.append(units.assign(
+                encoder=name, similarity=similarity_name, pictures=len(pictures),
+                layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top),
             ))  # fmt: skip
-    if not parts:
+    scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"live": []})
+    if not scores["live"].any():
         raise ValueError(f"{name}: found no unit that varies in layers of kind {', '.join(kinds)}; expected at least one")
-    return pd.concat(parts, ignore_index=True)
+    return scores

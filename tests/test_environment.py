@@ -90,9 +90,15 @@ def ignored(*names):
 @pytest.mark.skipif(not (paths.ROOT / ".git").exists(), reason="not a git checkout")
 def test_git_keeps_code_and_results_and_drops_what_can_be_made():
     kept = ("lib/paths.py", "lib/datasets/new.py", "data/results/quick/04_claims.csv", "data/reported/mis.csv", "figures/quick/04_line.png")
-    dropped = (".venv/bin/python", "build/quick/04.ipynb", "data/cache/a.npz", "data/weights/w.pt", "data/images/x.png", "figures/a/04.svg")
+    dropped = (".venv", ".venv/bin/python", "build/a.json", "data/cache/a.npz", "data/weights/w.pt", "data/images/x.png", "figures/a/4.svg")
     assert ignored(*kept) == []
     assert ignored(*dropped) == list(dropped)
+
+
+@pytest.mark.skipif(not (paths.ROOT / ".git").exists(), reason="not a git checkout")
+def test_git_holds_nothing_that_is_ignored():
+    command = ["git", "-c", "core.excludesFile=", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout == ""
 
 
 def test_ci_runs_exactly_the_test_command():

@@ -89,12 +89,14 @@ def test_a_failing_cell_is_shown_and_leaves_no_finished_target(tiny):
 @pytest.mark.slow
 def test_a_failure_after_a_success_is_not_up_to_date(tiny):
     assert ran(tiny)
-    tiny.notebook(SETUP, "1 / 0")
+    tiny.notebook(SETUP, RESULT.replace("TWO / 3", "TWO / 5").replace("print(run.finish())", "1 / 0"))
     for _ in range(2):
         answer = tiny.lib("run", "04")
         assert answer.returncode == 1
         assert "ZeroDivisionError" in answer.stderr
         assert not built(tiny).exists()
+        assert result(tiny) == "x\n0.666667\n"
+    assert [file for file in (tiny.root / "build" / "staging").rglob("*") if file.is_file()] == []
     tiny.notebook(SETUP, RESULT)
     assert ran(tiny)
 
@@ -186,10 +188,6 @@ def test_what_changes_the_result_makes_it_run_again_and_nothing_else(tiny):
     assert ran(tiny)
     assert table.read_bytes() == first
 
-    assert ran(tiny, "-p", "seed", "1")
-    assert result(tiny) == "x\n1.33333\n"
-    assert ran(tiny)
-
     table.write_text("x\n0.7\n")
     assert ran(tiny)
     table.unlink()
@@ -197,6 +195,49 @@ def test_what_changes_the_result_makes_it_run_again_and_nothing_else(tiny):
     assert table.read_bytes() == first
     assert ran(tiny, "--force")
     assert not ran(tiny)
+
+
+@pytest.mark.slow
+def test_other_values_leave_what_the_profile_made_up_to_date(tiny):
+    assert ran(tiny)
+    answer = tiny.lib("run", "04", "-p", "seed", "1")
+    assert "04_tiny (quick with another seed): done in" in answer.stdout
+    assert (tiny.root / "build" / "custom" / "quick" / "results" / "04_result.csv").read_text() == "x\n1.33333\n"
+    assert (tiny.root / "build" / "custom" / "quick" / "04_tiny.ipynb").is_file()
+    assert result(tiny) == "x\n0.666667\n"
+    assert not ran(tiny)
+    assert not ran(tiny, "-p", "seed", "1")
+    assert not ran(tiny, "-p", "seed", "0")
+
+
+@pytest.mark.slow
+def test_nbval_writes_the_bytes_of_the_runner_and_nothing_after_a_failure(tiny):
+    """With the kernel of nbval, which is started in another way and goes on after a cell that failed."""
+
+    def nbval():
+        path = str(tiny.root / "notebooks" / "04_tiny.ipynb")
+        return tiny.python("-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-rA", path)
+
+    def committed():
+        files = [*(tiny.root / "data").rglob("*.*"), *(tiny.root / "figures").rglob("*.*")]
+        return {file: (file.read_bytes(), file.stat().st_ino) for file in files}
+
+    drawn = "import matplotlib.pyplot as plt\nrun.figure('line', plt.figure(), None)\nplt.plot([1, 2])"
+    tiny.notebook(SETUP, drawn, RESULT)
+    assert ran(tiny)
+    before = committed()
+    answer = nbval()
+    assert answer.returncode == 0, answer.stdout
+    after = committed()
+    assert {file: content for file, (content, _) in after.items()} == {file: content for file, (content, _) in before.items()}
+    assert all(after[file][1] != before[file][1] for file in before)  # all were written anew
+    assert not ran(tiny)
+
+    tiny.notebook(SETUP, "1 / 0", RESULT)
+    answer = nbval()
+    assert answer.returncode == 1
+    assert "found a cell that failed; expected none" in answer.stdout
+    assert committed() == after
 
 
 @pytest.mark.slow
@@ -235,7 +276,7 @@ def test_plan_shows_what_differs_and_runs_nothing(tiny):
     tiny.profile("study", 'minutes: {"04": 90}\n"04": {rate: 0.5}\n')
     answer = tiny.lib("plan", "--profile", "study", "-p", "seed", "3")
     assert answer.stdout.splitlines() == [
-        "04_tiny (study): to run; about 90 minutes",
+        "04_tiny (study with another seed): to run; about 90 minutes",
         "    seed: int = 3  (default 0)  of everything",
         "    rate: float = 0.5  (default 0.1)",
         "    profile: str = 'study'  (default 'quick')  set by the runner",

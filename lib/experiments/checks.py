@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lib import datasets, encoders
+from lib import datasets, encoders, perceptual
 from lib.datasets.pictures import Pictures
-from lib.encoders import local, quality, sanity
+from lib.encoders import local, sanity
+from lib.experiments import encoder_quality
 
 CHECK_SEED = 500  # of scenes that neither train nor are measured
 CHECK_PICTURES = 4000
@@ -53,8 +54,37 @@ def encoder_checks(names: Sequence[str], pictures: Pictures, stated: pd.DataFram
     return pd.DataFrame(rows, columns=["encoder", "check", "value", "low", "high", "expected", "passed"])
 
 
+def at_hand(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Which encoders or similarities can be had here, and one line for each that cannot: weights that only a mirror holds, or no network.
+
+    Raises:
+        FileNotFoundError: if none can be had.
+    """
+    there, absent = [], []
+    for name in names:
+        try:
+            if name.startswith(("published:", "timm:", "torchvision:", "file:")):
+                encoders.load(name)
+            elif name in perceptual.NAMES:
+                perceptual.files(name)
+            there.append(name)
+        except FileNotFoundError as error:
+            absent.append(f"left out, not at hand: {name} ({error})")
+    if not there:
+        raise FileNotFoundError("\n".join(absent))
+    return there, absent
+
+
+def verdicts(checked: pd.DataFrame) -> dict[str, str]:
+    """Encoder -> "passed", "failed" or "" (nothing to compare with), over all its checks."""
+    return {
+        name: "failed" if "no" in set(group["passed"]) else "passed" if "yes" in set(group["passed"]) else ""
+        for name, group in checked.groupby("encoder")
+    }
+
+
 def _against_untrained(name):
-    one = quality.improvement(name, _check_pictures(local.recipe_named(name).data))
+    one = encoder_quality.improvement(name, _check_pictures(local.recipe_named(name).data))
     return {
         "encoder": name,
         "check": f"{one.task}: {one.untrained:.2f} untrained, {one.trained:.2f} trained; gain",

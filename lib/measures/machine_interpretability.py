@@ -355,10 +355,21 @@ def _response(temperature, literal_alpha):
 
 
 def _with_hard_queries(top, bottom, activations, quantile, tasks, seed):
-    """Replace the last bin of each side by ranks from inside the ranking."""
-    low, high = hard_query_ranks(len(activations), quantile, tasks, top.shape[1] // tasks - 1)
-    ascending = full_order(activations, seed=seed)[:, ::-1]
-    return np.concatenate([top[:, :-tasks], ascending[:, high][:, ::-1]], 1), np.concatenate([bottom[:, :-tasks], ascending[:, low]], 1)
+    """Replace the last bin of each side by ranks from inside the ranking.
+
+    Queries are counted off among the pictures that are no reference, so that no picture is used twice even where many are tied; without
+    ties these are the ranks that `hard_query_ranks` names. (With ties inside the ranking a change of sign may draw other tied pictures.)
+    """
+    references = top.shape[1] - tasks
+    low, _ = hard_query_ranks(len(activations), quantile, tasks, references // tasks)
+    order = full_order(activations, seed=seed)
+    taken = np.zeros(order.shape, bool)
+    np.put_along_axis(taken, np.concatenate([top[:, :references], bottom[:, :references]], 1).astype(np.int64), True, 1)
+    inside = order[~np.take_along_axis(taken, order, 1)].reshape(len(order), -1)
+    start, stop = low.start - references, low.stop - references
+    return np.concatenate([top[:, :references], inside[:, start:stop]], 1), np.concatenate(
+        [bottom[:, :references], inside[:, ::-1][:, start:stop]], 1
+    )
 
 
 def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units):

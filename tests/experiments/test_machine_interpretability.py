@@ -9,7 +9,7 @@ from scipy import stats
 
 from lib import planted
 from lib.experiments import machine_interpretability as experiments
-from lib.experiments.machine_interpretability import paper_claims, sweeps, tables
+from lib.experiments.machine_interpretability import paper_claims, sweeps
 from lib.extremes import extremes
 from lib.paths import REPORTED
 
@@ -29,6 +29,7 @@ def scores():
                     "depth": number / 3, "layer_width": 10 * 2**number,
                     "unit": np.arange(30), "score": value, "live": True, "two_alternative_rate": value,
                     "p_value": 0.001, "null": 0.5, "null_sd": 0.03, "tied_extreme": False,
+                    "circular": False, "pictures": 1000,
                 }))  # fmt: skip
     return pd.concat(rows, ignore_index=True)
 
@@ -74,8 +75,8 @@ def test_norm_is_paired_with_the_convolution_before_it(scores):
 def test_depth_and_relative_width(scores):
     layers = experiments.depth_and_width(scores[scores.similarity == "first"])
     assert layers.groupby("layer")["relative_width"].first().tolist() == [0.125, 0.25, 0.5, 1.0]
-    assert tables.within_encoder_correlation(layers, "depth").value == pytest.approx(1.0)
-    assert np.isnan(tables.within_encoder_correlation(layers.assign(depth=0.5), "depth").value)
+    assert paper_claims._within_encoders(layers, "depth").value == pytest.approx(1.0)
+    assert paper_claims._within_encoders(layers.assign(depth=0.5), "depth") is None
 
 
 def test_agreement_tells_units_from_encoders(scores):
@@ -84,11 +85,8 @@ def test_agreement_tells_units_from_encoders(scores):
     assert not len(experiments.agreement(scores, ["first"]))
 
 
-def test_null_band_and_skewness(scores):
+def test_null_band(scores):
     assert experiments.null_band(scores) == pytest.approx((0.5 - 1.96 * 0.03, 0.5 + 1.96 * 0.03))
-    one = scores[(scores.similarity == "first") & (scores.family == "local:random")].assign(score=lambda t: -np.exp(t["unit"] / 5))
-    assert tables.skewness(one).value == pytest.approx(stats.skew(one["score"]))
-    assert tables.skewness(one).high < 0
 
 
 def test_kinds_are_compared_as_scikit_posthocs_does(scores):
@@ -133,31 +131,46 @@ def test_along_training_needs_the_points_after_the_first_two():
     assert paper_claims._along_training(pd.DataFrame(), "first", 0) is None
 
 
-def test_a_profile_without_training_has_no_verdict_on_it(scores):
-    reported = pd.read_csv(REPORTED / "machine_interpretability_score.csv")
-    settings = SimpleNamespace(similarities=["first"], seed=0, seeds=[0], encoders=["published:x"], untrained="", training="")
-    one = scores[scores.similarity == "first"]
+@pytest.fixture
+def tables_of_the_notebook(scores):
+    """Enough for the claims: eight layers' worth of scores of two local families, one seed."""
+    one = scores.assign(encoder=lambda t: t.encoder)
     nothing = pd.DataFrame()
-    dictionary = one.assign(dictionary="units")
-    rows = experiments.claims(
-        reported,
-        settings,
-        planted=experiments.planted_scores(),
-        scores=one,
-        summary=experiments.summary(one),
-        against=experiments.against_untrained(one, ""),
-        curve=nothing,
-        pairs=experiments.norms_behind_convolutions(one),
-        shape=experiments.depth_and_width(one),
-        compared=experiments.summary(one).assign(accuracy=[0.1, 0.2]),
-        difficulty=one.assign(quantile=0.0),
-        agreement=experiments.agreement(one, ["first"]),
-        split=nothing,
-        dictionaries=dictionary,
-        wide=nothing,
-    )
-    verdicts = {row.claim: row.verdict for row in rows}
-    assert verdicts["along training the score falls while accuracy rises"] == "not testable here"
-    assert verdicts["trained units score higher than untrained ones"] == "not testable here"
-    assert verdicts["a unit of no meaning scores 0.5"] == "holds"
-    assert verdicts["the more concepts a unit mixes, the lower its score"] == "holds"
+    return {
+        "planted": experiments.planted_scores(), "scores": one, "curve": nothing, "wide": nothing, "split": nothing,
+        "compared": experiments.summary(one).assign(accuracy=0.5, family=lambda t: t.encoder.map(experiments.without_seed)),
+        "pairs": experiments.norms_behind_convolutions(one[one.similarity == "first"]), "difficulty": one.assign(quantile=0.0),
+        "dictionaries": one.assign(dictionary="units"),
+    }  # fmt: skip
+
+
+def verdicts(tables, **settings):
+    known = {"similarities": ["first", "second"], "seed": 0, "seeds": [0], "encoders": ["local:random", "local:supervised"],
+             "untrained": "local:random", "training": "local:supervised"}  # fmt: skip
+    reported = pd.read_csv(REPORTED / "machine_interpretability_score.csv")
+    return {row.claim: row.verdict for row in experiments.claims(reported, SimpleNamespace(**known | settings), **tables)}
+
+
+def test_what_a_profile_lacks_is_not_testable(tables_of_the_notebook):
+    found = verdicts(tables_of_the_notebook, encoders=["published:x"], untrained="", training="")
+    assert found["along training the score falls while accuracy rises"] == "not testable here"
+    assert found["trained units score higher than untrained ones"] == "not testable here"
+    assert found["a unit of no meaning scores 0.5"] == "holds"
+    assert found["the more concepts a unit mixes, the lower its score"] == "holds"
+
+
+def test_one_seed_decides_nothing_about_training_and_three_do(tables_of_the_notebook, scores):
+    claim = "trained units score higher than untrained ones"
+    assert verdicts(tables_of_the_notebook)[claim] == "inconclusive (1 seed)"
+    rng = np.random.default_rng(0)
+    for shift, verdict in ((0.0, "holds"), (-0.3, "fails")):
+        three = pd.concat([
+            scores.assign(encoder=scores.family + f",seed={seed}", score=scores.score + 0.001 * rng.standard_normal(len(scores))
+                          + shift * (scores.family == "local:supervised"))
+            for seed in range(3)])  # fmt: skip
+        assert verdicts(tables_of_the_notebook | {"scores": three}, seeds=[0, 1, 2])[claim] == verdict
+
+
+def test_circular_judgements_are_left_out(tables_of_the_notebook, scores):
+    circular = tables_of_the_notebook | {"scores": scores.assign(circular=scores.similarity == "first")}
+    assert verdicts(circular)["untrained units are above chance"] == "not testable here"

@@ -264,6 +264,22 @@ def test_harder_queries_lower_the_score_of_a_narrow_concept(world):
     assert outside == pytest.approx(0.5, abs=0.05)  # rank 1000 is not
 
 
+def test_hard_queries_use_no_picture_twice_even_where_many_are_tied():
+    from lib.measures.machine_interpretability import _with_hard_queries
+    rng = np.random.default_rng(0)
+    activations = rng.standard_normal((2000, 4))
+    for unit, silent in ((1, 0.2), (2, 0.5), (3, 0.95)):
+        activations[rng.random(2000) < silent, unit] = 0
+        activations[:, unit] = np.maximum(activations[:, unit], 0)
+    ranked = extremes(activations)
+    top, bottom = _with_hard_queries(ranked.top, ranked.bottom, activations, 0.15, N, 0)
+    both = np.concatenate([top, bottom], 1)
+    assert all(len(np.unique(row)) == 2 * N * (K + 1) for row in both)
+    ascending = np.argsort(activations[:, 0])                                   # no ties: exactly the ranks of the human study
+    np.testing.assert_array_equal(np.sort(bottom[0, -N:]), np.sort(ascending[300:320]))
+    np.testing.assert_array_equal(np.sort(top[0, -N:]), np.sort(ascending[1680:1700]))
+
+
 def test_hard_queries_that_overlap_the_references_are_refused(small):
     activations, embeddings, _ = small
     with pytest.raises(ValueError, match=r"query_quantile: found 0.01, rank 10 of 1000 pictures; expected a quantile from 0.2 to 0.48"):

@@ -1,6 +1,7 @@
 """The experiments of notebook 04, the Machine Interpretability Score: sweeps, tables made of them, pictures of units, and the claims."""
 
 from lib.experiments.machine_interpretability.paper_claims import claims
+from lib.experiments.machine_interpretability.preflight import check
 from lib.experiments.machine_interpretability.show import most_activating, one_task, short
 from lib.experiments.machine_interpretability.sweeps import (
     accuracies,
@@ -34,7 +35,7 @@ from lib.experiments.machine_interpretability.tables import (
 )
 
 __all__ = [
-    "accuracies", "against_untrained", "agreement", "arms", "calibration", "claims", "correlations", "depth_and_width",
+    "accuracies", "against_untrained", "agreement", "arms", "calibration", "check", "claims", "correlations", "depth_and_width",
     "dictionary_scores", "difficulty_curve", "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating",
     "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve", "planted_scores", "polysemanticity", "short",
     "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "with_seeds", "without_seed",

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.cluster import KMeans
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from tqdm.auto import tqdm
 
 from lib import activations, directions, encoders, human_responses, planted, similarity, statistics, survey
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, sanity
 from lib.experiments.machine_interpretability.tables import summary, without_seed
+from lib.extremes import extremes
 from lib.keyed_random import generator, keys, permutations
+from lib.linear_probe import linear_probe
 from lib.measures.machine_interpretability import (
     DREAMSIM_TEMPERATURE,
     REFERENCES,
@@ -46,14 +47,17 @@ def calibration(similarities: Arms, *, seed: int = 0) -> pd.DataFrame:
         concepts = min(40, max(2, len(embeddings) // 300))
         clusters = KMeans(concepts, n_init=1, random_state=seed).fit_predict(embeddings)
         indicators = clusters[:, None] == np.arange(concepts)
-        indicators = indicators[:, indicators.sum(0) >= 200]
-        noise = 1e-3 * generator(seed, 12).standard_normal(indicators.shape)
-        scored = machine_interpretability(indicators + noise, embeddings, temperature=temperature, null_units=10, seed=seed)
-        rows.append({
-            "similarity": name, "temperature": temperature, "calibrated anew": calibrate_temperature(embeddings, indicators, seed=seed),
-            "indicator score": scored.score, "low": scored.interval[0], "high": scored.interval[1],
-            "indicator two-alternative rate": scored.two_alternative_rate, "concepts": indicators.shape[1], "pictures": len(embeddings),
-        })  # fmt: skip
+        row = {"similarity": name, "temperature": temperature, "pictures": len(embeddings)}
+        indicators = indicators[:, (indicators.sum(0) >= 200) & ((~indicators).sum(0) >= 200)]
+        if indicators.size:
+            noise = 1e-3 * generator(seed, 12).standard_normal(indicators.shape)
+            scored = machine_interpretability(indicators + noise, embeddings, temperature=temperature, null_units=10, seed=seed)
+            row |= {
+                "calibrated anew": calibrate_temperature(embeddings, indicators, seed=seed),
+                "indicator score": scored.score, "low": scored.interval[0], "high": scored.interval[1],
+                "indicator two-alternative rate": scored.two_alternative_rate,
+            }  # fmt: skip
+        rows.append(row | {"concepts": indicators.shape[1]})
     return pd.DataFrame(rows)
 
 
@@ -79,15 +83,23 @@ def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
 
 
 def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
-    """`lib.survey.unit_scores` of many encoders, one under the other, with the column `family` (the name without its seed)."""
-    found = [survey.unit_scores(name, pictures, similarities, **settings) for name in tqdm(names, desc="encoders", leave=False)]
-    return pd.concat(found, ignore_index=True).assign(family=lambda table: table["encoder"].map(without_seed))
+    """`lib.survey.unit_scores` of many encoders, one under the other.
+
+    Two columns are added: family (the name without its seed), and circular (the judge was taught by the labels that taught the studied
+    network, or is that network).
+    """
+    found = []
+    for name in tqdm(names, desc="encoders", leave=False):
+        one = survey.unit_scores(name, pictures, similarities, **settings)
+        circular = {judge: similarity.is_circular(judge, encoders.load(name)) for judge in similarities}
+        found.append(one.assign(circular=one["similarity"].map(circular), family=without_seed(name)))
+    return pd.concat(found, ignore_index=True)
 
 
 def class_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> statistics.Estimate:
     """How well the class can be read linearly from an encoder's embedding, with Wilson's interval.
 
-    A linear discriminant analysis with shrinkage is fitted on a share of the pictures and judged on the rest. Where there are fewer than
+    A linear probe is fitted on a share of the pictures and judged on the rest. Where there are fewer than
     ten pictures a class to fit it on, the encoder's own head answers; without one the accuracy is NaN.
     """
     encoder = encoders.load(name)
@@ -96,9 +108,8 @@ def class_accuracy(name: str, pictures: Pictures, *, share: float = 0.5) -> stat
         found = sanity.check(encoder, pictures)
         value, interval = (float("nan"), (float("nan"),) * 2) if found.accuracy is None else (found.accuracy, found.interval)
         return statistics.Estimate(value, *interval, found.count)
-    x = activations.embeddings(encoder, pictures)
-    probe = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[:split], pictures.labels[:split])
-    return statistics.proportion(int((probe.predict(x[split:]) == pictures.labels[split:]).sum()), len(x) - split)
+    right = linear_probe(activations.embeddings(encoder, pictures), pictures.labels, share=share)
+    return statistics.proportion(int(right.sum()), len(right))
 
 
 _LEAST_PER_CLASS = 10
@@ -139,7 +150,9 @@ def difficulty_curve(
                     values, embeddings, temperature=temperature, query_quantile=quantile, null_units=10, seed=seed
                 )
                 rows.append(
-                    result.units[["unit", "score", "live"]].assign(similarity=similarity_name, layer=layer, quantile=quantile or 0.0)
+                    result.units[["unit", "score", "two_alternative_rate", "live"]].assign(encoder=name, 
+                        pictures=len(pictures), similarity=similarity_name, layer=layer, quantile=quantile or 0.0
+                    )
                 )
     return pd.concat(rows, ignore_index=True)
 
@@ -242,38 +255,63 @@ def dictionary_scores(
     )
 
 
-def polysemanticity(name: str, layers: Sequence[str], pictures: Pictures, similarities: Arms, *, seed: int = 0) -> pd.DataFrame:
-    """Is a unit with a low score a mixture of several clear ones? Its exciting pictures are split in two by similarity, and each half is
-    scored as a unit of its own.
+def polysemanticity(
+    name: str,
+    layers: Sequence[str],
+    pictures: Pictures,
+    splitter: np.ndarray,
+    judge: tuple[np.ndarray, float],
+    *,
+    null_units: int = 100,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Is a unit with a low score a mixture of several clear ones? Its exciting pictures are split in two, and each half is scored as a
+    unit.
 
-    The halves are two-means clusters of the embeddings of the 200 most activating pictures. Each half, and the whole for comparison, is
-    scored with as many tasks as the smaller half fills (at
-    least 3, at most 10), against the least activating pictures. As a control, the same pictures are split at random into halves of the same
-    sizes.
+    The halves are two-means clusters of the 200 most activating pictures in the embeddings of one similarity; another similarity judges,
+    since
+    a judge that chose the clusters itself would find any of them clear. Each half, and the whole for comparison, is scored with as many
+    tasks as the smaller half fills (at least 3, at most 10), against the least activating pictures. The control splits the same pictures at
+    random into halves of the same sizes. Units that rank the pictures at random (layer "null") go the same way: what they gain is what two
+    similarities that resemble each other give to any unit.
+
+    Args:
+        name: of the encoder.
+        layers: whose units are split.
+        pictures: at least 400.
+        splitter: (pictures, dims) embeddings that make the clusters.
+        judge: embeddings and temperature that score.
+        null_units: units that rank at random.
+        seed: of shuffles and null.
 
     Returns:
-        One row per similarity and unit: layer, unit, whole, split (mean of the two halves), control (mean of the random halves), tasks.
+        One row per unit: layer, unit, whole, split (mean of the two halves), control (mean of the random halves), gain (split - control),
+        tasks.
     """
+    embeddings, temperature = judge
+    ranked = survey.extremes_of(encoders.load(name), pictures, layers, seed=seed)
+    ranked["null"] = extremes(np.stack([generator(seed, 15, unit).random(len(pictures)) for unit in range(null_units)], 1), seed=seed)
     parts = []
-    for layer, ranked in survey.extremes_of(encoders.load(name), pictures, layers, seed=seed).items():
-        ranked = ranked.take(~ranked.constant)
-        for similarity_name, (embeddings, temperature) in similarities.items():
-            halves = _two_means(torch.from_numpy(embeddings), torch.from_numpy(ranked.top.astype(np.int64)))
-            shuffle = permutations(keys(seed, ranked.units[:, None], np.arange(ranked.count)))
-            scored = {
-                "split": _mean_of_halves(ranked, halves, embeddings, temperature, seed),
-                "control": _mean_of_halves(ranked, np.take_along_axis(halves, shuffle, 1), embeddings, temperature, seed),
-            }
-            tasks = _tasks_of(halves)
-            whole = np.full(len(halves), np.nan)
-            for count in np.unique(tasks[tasks >= _LEAST_TASKS]):
-                rows = tasks == count
-                whole[rows] = _score(ranked.top[rows], ranked.bottom[rows], ranked.units[rows], count, embeddings, temperature, seed)
-            parts.append(
-                pd.DataFrame(
-                    {"similarity": similarity_name, "layer": layer, "unit": ranked.units, "whole": whole, **scored, "tasks": tasks}
-                ).dropna()
-            )
+    for layer, every in ranked.items():
+        one = every.take(~every.constant)
+        halves = _two_means(torch.from_numpy(splitter), torch.from_numpy(one.top.astype(np.int64)))
+        shuffled = np.take_along_axis(halves, permutations(keys(seed, one.units[:, None], np.arange(one.count))), 1)
+        split, control = (_mean_of_halves(one, which, embeddings, temperature, seed) for which in (halves, shuffled))
+        tasks = _tasks_of(halves)
+        whole = np.full(len(halves), np.nan)
+        for count in np.unique(tasks[tasks >= _LEAST_TASKS]):
+            rows = tasks == count
+            whole[rows] = _score(one.top[rows], one.bottom[rows], one.units[rows], count, embeddings, temperature, seed)
+        found = {
+            "layer": layer,
+            "unit": one.units,
+            "whole": whole,
+            "split": split,
+            "control": control,
+            "gain": split - control,
+            "tasks": tasks,
+        }
+        parts.append(pd.DataFrame(found).dropna())
     return pd.concat(parts, ignore_index=True)
 
 

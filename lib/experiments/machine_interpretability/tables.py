@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 import scikit_posthocs
 from scipy import stats
 
 from lib import statistics
-from lib.statistics import Estimate
 
 
 def without_seed(name: str) -> str:
@@ -25,7 +23,8 @@ def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         live = group[group["live"]]
         mean, low, high = statistics.bootstrap_mean(live["score"], clusters=live["layer"], seed=seed)
         rows.append({
-            "encoder": name, "similarity": similarity_name, "score": mean, "low": low, "high": high,
+            "encoder": name, "similarity": similarity_name, "circular": bool(group["circular"].any()),
+            "pictures": int(group["pictures"].iloc[0]), "score": mean, "low": low, "high": high,
             "layer_mean": live.groupby("layer")["score"].mean().mean(),
             "percentile_5": live["score"].quantile(0.05), "percentile_95": live["score"].quantile(0.95), "skewness": live["score"].skew(),
             "two_alternative_rate": live["two_alternative_rate"].mean(), "null": live["null"].mean(),
@@ -40,7 +39,8 @@ def mean_by(scores: pd.DataFrame, columns: Sequence[str], *, seed: int = 0) -> p
     rows = []
     for group_name, group in scores.groupby(list(columns), sort=False):
         mean, low, high = statistics.bootstrap_mean(group["score"], seed=seed)
-        rows.append(dict(zip(columns, group_name, strict=True)) | {"score": mean, "low": low, "high": high, "units": len(group)})
+        rate = {"two_alternative_rate": group["two_alternative_rate"].mean()} if "two_alternative_rate" in group else {}
+        rows.append(dict(zip(columns, group_name, strict=True)) | {"score": mean, "low": low, "high": high, "units": len(group)} | rate)
     return pd.DataFrame(rows)
 
 
@@ -121,25 +121,6 @@ def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
     return means.assign(relative_width=means["layer_width"] / means.groupby(["encoder", "kind"])["layer_width"].transform("max"))
 
 
-def within_encoder_correlation(layers: pd.DataFrame, column: str, *, seed: int = 0) -> Estimate:
-    """Mean over encoders of Spearman's correlation between a property of layers and their score; the bootstrap resamples encoders'
-    families.
-
-    With a single family there is nothing to resample, so its layers are.
-    """
-    usable = [
-        (family, group)
-        for (family, _), group in layers.groupby(["family", "encoder"], sort=False)
-        if group[column].nunique() > 1 and len(group) > 3
-    ]
-    if not usable:
-        return Estimate(float("nan"), -1.0, 1.0, 0)
-    if len(usable) == 1:
-        return statistics.correlation(usable[0][1][column], usable[0][1]["score"], seed=seed)
-    values = [stats.spearmanr(group[column], group["score"]).statistic for _, group in usable]
-    return statistics.mean(values, clusters=[family for family, _ in usable], seed=seed)
-
-
 def correlations(table: pd.DataFrame, first: str, second: str, *, seed: int = 0) -> pd.DataFrame:
     """Spearman and Pearson correlation of two columns within each similarity, with bootstrap intervals over rows."""
     rows = []
@@ -178,12 +159,3 @@ def three_layers(scores: pd.DataFrame) -> list[str]:
     """The first, the middle and the last layer of a table of scores, by depth."""
     layers = scores.drop_duplicates("layer").sort_values("depth")["layer"].tolist()
     return list(dict.fromkeys([layers[0], layers[len(layers) // 2], layers[-1]]))
-
-
-def skewness(scores: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> Estimate:
-    """Mean over encoders of the skewness of their units' scores; the bootstrap resamples the units within every encoder."""
-    rng = np.random.default_rng(seed)
-    groups = [group["score"].to_numpy() for _, group in scores[scores["live"]].groupby("encoder")]
-    resampled = [np.mean([stats.skew(rng.choice(values, len(values))) for values in groups]) for _ in range(resamples)]
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Estimate(float(np.mean([stats.skew(values) for values in groups])), float(low), float(high), sum(map(len, groups)))

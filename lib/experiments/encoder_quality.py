@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from lib import statistics
 from lib.activations import embeddings
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, networks, parse
 from lib.encoders.recipe import nuisance_labels, tokenizer_of
+from lib.linear_probe import linear_probe
 from lib.statistics import Estimate
 
 # What training must add to the untrained network's quality (lower end of the 95 % interval) to count; chosen before any was measured.
@@ -83,12 +81,7 @@ def _accuracy(labels_of: Callable[[Pictures], np.ndarray]):
 
 def _probe(name, pictures, share):
     x = embeddings(local.load_local(name, *parse(name)[1:]), pictures)
-    split = int(share * len(x))
-    correct = []
-    for target in _targets(pictures):
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[:split], target[:split])
-        correct.append(probe.predict(x[split:]) == target[split:])
-    return np.mean(correct, axis=0)
+    return np.mean([linear_probe(x, target, share=share) for target in _targets(pictures)], axis=0)
 
 
 def _targets(pictures):

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from lib import datasets, store
-from lib.encoders import local, networks, quality
-from lib.encoders.quality import MARGIN, Improvement, improvement
+from lib.encoders import local, networks
 from lib.encoders.recipe import PRESENTATIONS
+from lib.experiments import encoder_quality
+from lib.experiments.encoder_quality import MARGIN, Improvement, improvement
 from lib.statistics import Estimate
 
 TASKS = {
@@ -116,10 +117,10 @@ def test_retrieval_is_the_share_of_pictures_whose_own_caption_is_nearest_of_a_hu
 def test_a_probe_is_asked_for_every_factor_and_judged_on_new_pictures(scenes, monkeypatch):
     factors = dict.fromkeys(name.partition(":")[0] for name in scenes.concepts)
     told = scenes.concepts.to_numpy(float)
-    monkeypatch.setattr(quality, "embeddings", lambda *_: told)
+    monkeypatch.setattr(encoder_quality, "embeddings", lambda *_: told)
     assert improvement("local:simclr,width=4,pictures=256,presentations=0", scenes).trained > 0.95
     only = scenes.concepts.filter(regex="^background: ").to_numpy(float)
-    monkeypatch.setattr(quality, "embeddings", lambda *_: only)
+    monkeypatch.setattr(encoder_quality, "embeddings", lambda *_: only)
     one = improvement("local:simclr,width=4,pictures=256,presentations=0", scenes, probe_share=0.5)
     assert 1 / len(factors) < one.trained < 0.7
     assert one.gain.count == 100
