@@ -5,6 +5,7 @@ stable sort would return whatever stood first in the folder, usually a single cl
 hashed from (seed, unit, picture).
 """
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -67,7 +68,8 @@ class StreamingExtremes:
         self._waiting = 0
         self._seen = 0
         self._picture_sum = 0
-        self._top = self._bottom = None
+        # Per side: values (negated on the bottom side) and pictures, (units, count) each, in no order; filled with -inf and -1 at first.
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
         self._minimum, self._maximum = np.full(units, np.inf), np.full(units, -np.inf)
         self._mean, self._square, self._active = np.zeros(units), np.zeros(units), np.zeros(units, np.int64)
 
@@ -104,87 +106,84 @@ class StreamingExtremes:
         if self._picture_sum != total * (total - 1) // 2:
             raise ValueError(f"pictures: the {total} indices seen are not 0 .. {total - 1}, each once")
         units = np.arange(self._units)
-        (top_values, top), (bottom_values, bottom) = (
-            _in_order(values, pictures, units, self._seed) for values, pictures in (self._top, self._bottom)
-        )
-        bottom_values = -bottom_values
-        sd = np.sqrt(self._square / total)
-        straddling = np.flatnonzero(top_values[:, -1] == bottom_values[:, -1])
-        for row in straddling:
-            top[row], bottom[row] = _share_tied(top_values[row], top[row], bottom_values[row], bottom[row], total, self._seed, units[row])
+        top, bottom = (np.empty((self._units, self._count), np.int32) for _ in range(2))
+        tied_top, tied_bottom, tied_extreme = np.empty(self._units), np.empty(self._units), np.empty(self._units, bool)
+
+        def finish(chunks: Iterator[slice]) -> None:
+            for rows in chunks:
+                (top_values, top[rows]), (bottom_values, bottom[rows]) = (
+                    _in_order(values[rows], pictures[rows], units[rows], self._seed) for values, pictures in self._kept
+                )
+                bottom_values = -bottom_values
+                for row in np.flatnonzero(top_values[:, -1] == bottom_values[:, -1]):
+                    unit = rows.start + row
+                    top[unit], bottom[unit] = _share_tied(
+                        top_values[row], top[unit], bottom_values[row], bottom[unit], total, self._seed, unit
+                    )
+                tied_top[rows], tied_bottom[rows] = _tied_fraction(top_values), _tied_fraction(bottom_values)
+                tied_extreme[rows] = (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1])
+
+        _over_units(finish, self._units, _CHUNK_BYTES // (16 * self._count))
         statistics = pd.DataFrame(
             {
                 "minimum": self._minimum,
                 "maximum": self._maximum,
                 "mean": self._mean,
-                "sd": sd,
+                "sd": np.sqrt(self._square / total),
                 "active": self._active / total,
-                "tied_top": _tied_fraction(top_values),
-                "tied_bottom": _tied_fraction(bottom_values),
-                "tied_extreme": (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1]),
+                "tied_top": tied_top,
+                "tied_bottom": tied_bottom,
+                "tied_extreme": tied_extreme,
                 "constant": self._maximum - self._minimum < CONSTANT_RANGE,
             }
         )
         return Extremes(top, bottom, total, statistics, units)
 
     def _flush(self) -> None:
+        """Merge the waiting batches into the state, a few units at a time: what one step leaves in the caches the next one reads."""
         if not self._pending:
             return
+        batches = [activations for activations, _ in self._pending]
         pictures = np.concatenate([pictures for _, pictures in self._pending]).astype(np.int32)
-        values = _units_first([activations for activations, _ in self._pending])
+        dtype = np.result_type(*batches, np.float32)
+        if not self._kept:
+            shape = self._units, self._count
+            self._kept = [(np.full(shape, -np.inf, dtype), np.full(shape, -1, np.int32)) for _ in range(2)]
+        step = max(1, _CHUNK_BYTES // (len(pictures) * dtype.itemsize))
+
+        def merge(chunks: Iterator[slice]) -> None:
+            # Allocated once: fresh memory costs more than any of the steps.
+            tiles, scratch = (np.empty((min(step, self._units), len(pictures)), dtype) for _ in range(2))
+            for rows in chunks:
+                tile = tiles[: rows.stop - rows.start]
+                _units_first(batches, rows, tile)
+                self._describe(tile, rows, scratch[: len(tile)])
+                for values, names in self._kept:
+                    _keep(values[rows], names[rows], tile, pictures, self._seed, np.arange(rows.start, rows.stop))
+                    np.negative(tile, out=tile)  # the bottom side is the top side of the negated activations
+
+        _over_units(merge, self._units, step)
         self._pending, self._waiting = [], 0
-        if self._top is None:
-            kept = np.empty((self._units, 0), values.dtype), np.empty((self._units, 0), np.int32)
-            self._top = self._bottom = kept
-        self._describe(values)
-        self._top = self._keep(self._top, values, pictures, sign=1)
-        self._bottom = self._keep(self._bottom, values, pictures, sign=-1)
         self._seen += len(pictures)
 
-    def _keep(self, kept, values, pictures, sign):
-        """Merge a tile into one side; the bottom side is the top side of the negated activations."""
-        old_values, old_pictures = kept
-        width = min(self._count, old_values.shape[1] + values.shape[1])
-        new_values, new_pictures = np.empty((self._units, width), values.dtype), np.empty((self._units, width), np.int32)
-
-        def select(rows: slice) -> None:
-            tile = values[rows] if sign > 0 else -values[rows]
-            both = np.concatenate([old_values[rows], tile], axis=1) if old_values.shape[1] else tile
-            names = (
-                np.concatenate([old_pictures[rows], np.broadcast_to(pictures, tile.shape)], axis=1)
-                if old_values.shape[1]
-                else np.broadcast_to(pictures, tile.shape)
-            )
-            columns = _largest(both, names, width, self._seed, np.arange(rows.start, rows.stop))
-            new_values[rows] = np.take_along_axis(both, columns, 1)
-            new_pictures[rows] = np.take_along_axis(names, columns, 1)
-
-        _over_units(select, self._units, values.shape[1] * values.itemsize)
-        return new_values, new_pictures
-
-    def _describe(self, values: np.ndarray) -> None:
+    def _describe(self, tile: np.ndarray, rows: slice, scratch: np.ndarray) -> None:
         """Minimum, maximum, mean, variance (Chan's parallel update) and activity; refuses what is not finite."""
-
-        def describe(rows: slice) -> None:
-            tile = values[rows]
-            low, high = tile.min(1), tile.max(1)
-            broken = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))
-            if broken.size:
-                raise ValueError(
-                    f"activations: unit {rows.start + broken[0]} has values that are not finite; expected none (overflow in half "
-                    "precision?)"
-                )
-            mean = tile.mean(1)
-            square = np.square(tile - mean[:, None]).sum(1)
-            fresh, seen = tile.shape[1], self._seen
-            shift = mean - self._mean[rows]
-            self._square[rows] += square + shift**2 * (seen * fresh / (seen + fresh))
-            self._mean[rows] += shift * (fresh / (seen + fresh))
-            self._minimum[rows] = np.minimum(self._minimum[rows], low)
-            self._maximum[rows] = np.maximum(self._maximum[rows], high)
-            self._active[rows] += np.count_nonzero(tile, axis=1)
-
-        _over_units(describe, self._units, values.shape[1] * values.itemsize)
+        low, high = tile.min(1), tile.max(1)
+        broken = np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))
+        if broken.size:
+            raise ValueError(
+                f"activations: unit {rows.start + broken[0]} has values that are not finite; expected none (overflow in half precision?)"
+            )
+        mean = tile.mean(1)
+        deviation = np.subtract(tile, mean[:, None], out=scratch)
+        square = np.einsum("ij,ij->i", deviation, deviation)
+        fresh, seen = tile.shape[1], self._seen
+        shift = mean - self._mean[rows]
+        self._square[rows] += square + shift**2 * (seen * fresh / (seen + fresh))
+        self._mean[rows] += shift * (fresh / (seen + fresh))
+        self._minimum[rows] = np.minimum(self._minimum[rows], low)
+        self._maximum[rows] = np.maximum(self._maximum[rows], high)
+        self._active[rows] += [np.count_nonzero(active) for active in tile != 0]
 
 
 def extremes(activations, *, count: int = 200, seed: int = 0) -> Extremes:
@@ -226,8 +225,29 @@ def full_order(activations, *, seed: int = 0) -> np.ndarray:
     return order
 
 
+def _keep(values, names, tile, pictures, seed, units) -> None:
+    """Merge a tile into one side of the state, in place.
+
+    Args:
+        values, names: (units, count) kept values and their pictures.
+        tile: (units, pictures).
+        pictures: (pictures,) index of each column of the tile.
+        seed, units: key the tie-breaking.
+    """
+    count, width = values.shape[1], tile.shape[1]
+    found, sizes = _candidates(tile, count)
+    both = np.full((len(tile), count + sizes.max()), -np.inf, values.dtype)
+    both_names = np.full(both.shape, -1, np.int32)
+    fresh = np.arange(sizes.max()) < sizes[:, None]
+    both[:, :count], both_names[:, :count] = values, names
+    both[:, count:][fresh] = tile.ravel()[found]
+    both_names[:, count:][fresh] = pictures[found - np.repeat(width * np.arange(len(tile)), sizes)]
+    best = _largest(both, both_names, count, seed, units)
+    values[:], names[:] = both.ravel()[best], both_names.ravel()[best]
+
+
 def _candidates(values, count):
-    """Columns that hold every row's `count` largest values and few others: (rows, width), padded with -1.
+    """Where every row's `count` largest values are, and few others: ascending indices into the flat array, and how many each row has.
 
     The count-th largest of the maxima of disjoint groups of columns is a lower bound of the count-th largest value, and costs next to
     nothing.
@@ -235,26 +255,19 @@ def _candidates(values, count):
     rows, width = values.shape
     groups = 5 * count // 2
     if width < 2 * groups:
-        return np.broadcast_to(np.arange(width), values.shape)
+        return np.arange(values.size), np.full(rows, width)
     maxima = values[:, : width // groups * groups].reshape(rows, -1, groups).max(1)
     bound = np.partition(maxima, groups - count, axis=1)[:, groups - count, None]
-    selected = values >= bound
-    sizes = np.count_nonzero(selected, axis=1)
-    row = np.repeat(np.arange(rows), sizes)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    columns = np.full((rows, sizes.max()), -1)
-    columns[row, place] = np.flatnonzero(selected) - row * width
-    return columns
+    found = np.flatnonzero(values >= bound)
+    return found, np.diff(np.searchsorted(found, width * np.arange(rows + 1)))
 
 
 def _largest(values, names, count, seed, units) -> np.ndarray:
-    """Columns of the `count` largest of each row in no particular order; ties at the boundary go to the smallest keys."""
-    rows = len(values)
-    columns = _candidates(values, count)
-    width = columns.shape[1]
-    if width == count:
-        return columns
-    values = np.where(columns < 0, -np.inf, np.take_along_axis(values, columns, 1))
+    """Where the `count` largest of each row are, in no particular order: (rows, count) indices into the flat array.
+
+    Ties at the boundary go to the smallest keys.
+    """
+    rows, width = values.shape
     boundary = np.partition(values, width - count, axis=1)[:, width - count, None]
     selected = values >= boundary
     surplus = np.flatnonzero(np.count_nonzero(selected, axis=1) > count)
@@ -262,24 +275,24 @@ def _largest(values, names, count, seed, units) -> np.ndarray:
         tied = values[surplus] == boundary[surplus]
         wanted = count - np.count_nonzero(values[surplus] > boundary[surplus], axis=1)
         row, column = np.nonzero(tied)
-        name = names[surplus[row], columns[surplus[row], column]]
-        order = np.lexsort((keys(seed, units[surplus][row], name), row))
+        order = np.lexsort((keys(seed, units[surplus][row], names[surplus[row], column]), row))
         rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(surplus)))[row]  # position inside its row's group
         lost = order[rank >= wanted[row]]
         selected[surplus[row[lost]], column[lost]] = False
-    return columns[selected].reshape(rows, count)
+    return np.flatnonzero(selected).reshape(rows, count)
 
 
 def _in_order(values, pictures, units, seed):
     """Sort each row by (value descending, key ascending)."""
-    order = np.argsort(-values, axis=1)
-    values, pictures = np.take_along_axis(values, order, 1), np.take_along_axis(pictures, order, 1)
+    starts = values.shape[1] * np.arange(len(values))[:, None]
+    order = starts + np.argsort(-values, axis=1)
+    values, pictures = values.ravel()[order], pictures.ravel()[order]
     tied = np.flatnonzero((values[:, 1:] == values[:, :-1]).any(1))
     if tied.size:
         row = np.repeat(np.arange(len(tied)), values.shape[1])
         key = keys(seed, units[tied][:, None], pictures[tied]).ravel()
-        order = np.lexsort((key, -values[tied].ravel(), row)).reshape(len(tied), -1) - np.arange(len(tied))[:, None] * values.shape[1]
-        pictures[tied] = np.take_along_axis(pictures[tied], order, 1)
+        order = np.lexsort((key, -values[tied].ravel(), row)).reshape(len(tied), -1)
+        pictures[tied] = pictures[tied].ravel()[order]
     return values, pictures
 
 
@@ -303,19 +316,14 @@ def _share_tied(top_values, top, bottom_values, bottom, total, seed, unit):
     return np.concatenate([above, to_top]), np.concatenate([below, to_bottom])
 
 
-def _units_first(batches: list[np.ndarray]) -> np.ndarray:
-    """Stack (batch, units) arrays into (units, pictures), so that selection runs along memory; copied in blocks that fit the caches."""
-    dtype = np.result_type(*batches, np.float32)
-    stacked = np.empty((batches[0].shape[1], sum(map(len, batches))), dtype)
-
-    def transpose(rows: slice) -> None:
-        start = 0
-        for batch in batches:
-            stacked[rows, start : start + len(batch)] = batch[:, rows].T
-            start += len(batch)
-
-    _over_units(transpose, len(stacked), _CHUNK_BYTES // 80)
-    return stacked
+def _units_first(batches: list[np.ndarray], rows: slice, tile: np.ndarray) -> None:
+    """Copy some units of (batch, units) arrays into (units, pictures), so that selection runs along memory; in blocks for the caches."""
+    start = 0
+    for batch in batches:
+        for first in range(0, len(batch), 512):
+            block = batch[first : first + 512, rows]
+            tile[:, start : start + len(block)] = block.T
+            start += len(block)
 
 
 def _tied_fraction(ordered: np.ndarray) -> np.ndarray:
@@ -327,9 +335,9 @@ def _tied_fraction(ordered: np.ndarray) -> np.ndarray:
     return tied.mean(1)
 
 
-def _over_units(work, units: int, bytes_per_unit: int) -> None:
-    """Run work(slice of units) over cache-sized chunks on a few threads (NumPy releases the interpreter lock)."""
-    step = max(1, _CHUNK_BYTES // max(1, bytes_per_unit))
-    chunks = [slice(start, min(start + step, units)) for start in range(0, units, step)]
+def _over_units(work: Callable[[Iterator[slice]], None], units: int, step: int) -> None:
+    """Share out the units, `step` at a time, between two threads (NumPy releases the interpreter lock)."""
+    step = max(1, step)
+    chunks = iter([slice(start, min(start + step, units)) for start in range(0, units, step)])
     with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(work, chunks))
+        list(pool.map(work, [chunks, chunks]))

@@ -260,7 +260,7 @@ def test_a_value_that_is_not_finite_is_named_with_encoder_layer_and_unit(network
     # Whether it is found while pictures stream in, or when the last tile is closed.
     if early:
         streaming = module.StreamingExtremes
-        monkeypatch.setattr(module, "StreamingExtremes", lambda units, **settings: streaming(units, tile=10, **settings))
+        monkeypatch.setattr(module, "StreamingExtremes", lambda units, **settings: streaming(units, **(settings | {"tile": 10})))
     network.middle.bias.data[4] = torch.nan
     with pytest.raises(ValueError, match="test:tiny, layer middle: activations: unit 4 has values that are not finite"):
         stream(encoder, pictures, ["first", "middle"], count=10)

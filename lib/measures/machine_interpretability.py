@@ -36,7 +36,8 @@ DREAMSIM_TEMPERATURE = 0.16
 DREAMSIM_INDICATOR_SCORE = 0.93  # what a one-concept indicator scores at DreamSim's scale (specs/mis.md 6.2 and 9)
 
 Similarity = np.ndarray | Callable[[np.ndarray, np.ndarray], np.ndarray]
-_CHUNK_BYTES = 8 * 2**20
+_CHUNK_BYTES = 2 * 2**20
+_PANEL_BYTES = 5 * 2**20
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,7 @@ def task_pictures(
     Returns:
         references (units, N, K) and queries (units, N). No picture is used twice.
     """
-    bins = np.arange(references + 1)[:, None]
-    order = permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))  # (units, K + 1, N)
-    dealt = np.take_along_axis(side.reshape(len(side), references + 1, tasks), order, 2)
-    return dealt[:, :references].transpose(0, 2, 1), dealt[:, references]
+    return _dealt(side, _places(units, tasks, references, seed, deal))
 
 
 def hard_query_ranks(pictures: int, quantile: float, tasks: int = TASKS, references: int = REFERENCES) -> tuple[slice, slice]:
@@ -315,11 +313,22 @@ def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_IN
     return float(evidence.mean() / np.log(target / (1 - target)))
 
 
+def _places(units, tasks, references, seed, deal):
+    """Where in its side's ranking the picture of every bin and task is, (units, K + 1, N)."""
+    bins = np.arange(references + 1)[:, None]
+    return tasks * bins + permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))
+
+
+def _dealt(side, places):
+    """The pictures of one side at these places: references (units, N, K) and queries (units, N)."""
+    dealt = np.take_along_axis(side, places.reshape(len(side), -1), 1).reshape(places.shape)
+    return dealt[:, :-1].transpose(0, 2, 1), dealt[:, -1]
+
+
 def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
     """What the positive and what the negative references say for the right answer, (units, tasks) each; their sum is Delta."""
-    (positive, query_positive), (negative, query_negative) = (
-        task_pictures(side, units, tasks=tasks, references=references, seed=seed, deal=deal) for side in (top, bottom)
-    )
+    places = _places(units, tasks, references, seed, deal)
+    (positive, query_positive), (negative, query_negative) = _dealt(top, places), _dealt(bottom, places)
     if callable(similarity):
 
         def mean_similarity(queries, sets):
@@ -330,22 +339,31 @@ def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
             mean_similarity(query_positive, positive) - mean_similarity(query_negative, positive),
             mean_similarity(query_negative, negative) - mean_similarity(query_positive, negative),
         )
-    embeddings = torch.from_numpy(np.ascontiguousarray(similarity))
-    parts = np.empty((2, len(units), tasks), np.float64)
-    step = max(1, _CHUNK_BYTES // (tasks * embeddings.shape[1] * embeddings.element_size()))
+    sets = torch.from_numpy(np.stack([positive, negative], 1))  # (units, 2, N, K)
+    first, second = (torch.from_numpy(np.ascontiguousarray(queries)) for queries in (query_positive, query_negative))
+    parts = torch.zeros(sets.shape[:3], dtype=torch.float64)
+    for panel in _panels(torch.from_numpy(np.ascontiguousarray(similarity)), picked=2 * places.size):
+        dims = panel.shape[1]
+        step = max(1, _CHUNK_BYTES // (2 * tasks * dims * panel.element_size()))
+        for start in range(0, len(units), step):
+            rows = slice(start, start + step)
+            difference = panel.index_select(0, first[rows].flatten()).sub_(panel.index_select(0, second[rows].flatten()))
+            sums = torch.nn.functional.embedding_bag(sets[rows].reshape(-1, references), panel, mode="sum").view(-1, 2, tasks, dims)
+            parts[rows] += sums.mul_(difference.view(-1, 1, tasks, dims)).sum(-1)
+    positive_part, negative_part = (parts / references).unbind(1)
+    return positive_part.numpy(), -negative_part.numpy()
 
-    def rows_of(indices, rows):
-        return torch.from_numpy(indices[rows].astype(np.int64).ravel())
 
-    for start in range(0, len(units), step):
-        rows = slice(start, start + step)
-        difference = embeddings.index_select(0, rows_of(query_positive, rows)).sub_(
-            embeddings.index_select(0, rows_of(query_negative, rows))
-        )
-        for part, sets in enumerate((positive, negative)):
-            sums = torch.nn.functional.embedding_bag(rows_of(sets, rows).view(-1, references), embeddings, mode="sum")
-            parts[part, rows] = torch.linalg.vecdot(difference, sums).view(-1, tasks).numpy() / references
-    return parts[0], -parts[1]
+def _panels(embeddings: torch.Tensor, picked: int) -> list[torch.Tensor]:
+    """Groups of dimensions, so few that a panel (pictures, group) stays in the caches while its rows are picked at random.
+
+    A dot product is a sum over panels. There is one panel where copying costs more than picking, or so many pictures that no group fits.
+    """
+    pictures = len(embeddings)
+    column = pictures * embeddings.element_size()
+    if picked < 20 * pictures or 64 * column > 4 * _PANEL_BYTES:
+        return [embeddings]
+    return [panel.contiguous() for panel in embeddings.split(max(64, _PANEL_BYTES // column), dim=1)]
 
 
 def _response(temperature, literal_alpha):
