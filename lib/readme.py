@@ -42,6 +42,7 @@ def claims_table(number: str, root: Path = ROOT) -> str:
 
 
 def speed_table(root: Path = ROOT) -> str:
-    """The ratios that the benchmarks measured."""
-    file = root / "data" / "results" / "benchmarks" / "ratios.csv"
-    return pd.read_csv(file, keep_default_na=False).to_markdown(index=False) if file.exists() else ""
+    """What the benchmarks measured: ratios to the alternatives, and the cost over a bare forward pass."""
+    folder = root / "data" / "results" / "benchmarks"
+    files = [folder / f"machine_interpretability_{name}.csv" for name in ("unit_ratios", "forward_pass")]
+    return "\n\n".join(pd.read_csv(file, keep_default_na=False).to_markdown(index=False, floatfmt=".3g") for file in files if file.exists())
