@@ -1,4 +1,4 @@
-"""Claims and their verdicts: computed from an estimate and its interval by a rule that is written down before the numbers are seen.
+"""Claims and their verdicts: computed from an estimate and its interval by a rule that is written down beside it.
 
 | verdict | when |
 |---|---|
