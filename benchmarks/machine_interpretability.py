@@ -29,7 +29,7 @@ from lib.encoders.networks import ResidualNetwork, normalised
 from lib.extremes import extremes
 from lib.keyed_random import keys, permutations
 from lib.machine import describe
-from lib.measures.machine_interpretability import machine_interpretability, score_sides
+from lib.measures.machine_interpretability import machine_interpretability, null_distribution, score_sides
 from lib.paths import ROOT
 from lib.tables import write_csv
 
@@ -89,9 +89,10 @@ def over_a_forward_pass(pictures: int, dims: int, repeats: int) -> pd.DataFrame:
                 ranked = activations.stream(encoder, shown, names, count=COUNT)
             with watch.time("scores"):
                 scores = [score_sides(one.top, one.bottom, one.units, embeddings) for one in ranked.values()]
-            with watch.time("everything"):  # as lib.survey asks for it, with a null distribution for every layer
+            with watch.time("everything"):  # as lib.survey does it, with a null distribution and tables
+                null = null_distribution(pictures, embeddings, units=200)
                 for one in ranked.values():
-                    machine_interpretability(one, embeddings, null_units=200, bootstrap=1)
+                    machine_interpretability(one, embeddings, null=null, bootstrap=1)
             units = sum(map(len, scores))
         bare, extreme, score, everything = (watch.medians(name) for name in ("bare", "extremes", "scores", "everything"))
         ratio, ratio_cpu = (extreme + score) / bare

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
 from lib.extremes import Extremes, StreamingExtremes
+from lib.threads import THREADS
 
 MEASURED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)  # the layer classes of the MIS paper, section 4
 BATCH_SIZE = 256
@@ -150,11 +152,13 @@ def stream(
                 streams[name] = StreamingExtremes(values.shape[1], count=count, seed=seed, tile=tile)
             with _errors_name(encoder, name):
                 streams[name].update(values, indices)
-    found = {}
-    for name, one in streams.items():
+
+    def result(name: str) -> Extremes:
         with _errors_name(encoder, name):
-            found[name] = one.result()
-    return found
+            return streams[name].result()
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        return dict(zip(streams, pool.map(result, streams), strict=True))
 
 
 def activations(

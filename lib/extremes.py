@@ -5,14 +5,14 @@ stable sort would return whatever stood first in the folder, usually a single cl
 hashed from (seed, unit, picture).
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lib.keyed_random import keys
+from lib.threads import share_out
 
 CONSTANT_RANGE = 1e-8  # MIS paper, appendix F: a unit whose activation varies by less is removed
 _CHUNK_BYTES = 4 * 2**20  # a chunk of units stays near the processor's caches
@@ -123,7 +123,7 @@ class StreamingExtremes:
                 tied_top[rows], tied_bottom[rows] = _tied_fraction(top_values), _tied_fraction(bottom_values)
                 tied_extreme[rows] = (top_values[:, 0] == top_values[:, -1]) | (bottom_values[:, 0] == bottom_values[:, -1])
 
-        _over_units(finish, self._units, _CHUNK_BYTES // (16 * self._count))
+        share_out(finish, self._units, _CHUNK_BYTES // (16 * self._count))
         statistics = pd.DataFrame(
             {
                 "minimum": self._minimum,
@@ -162,7 +162,7 @@ class StreamingExtremes:
                     _keep(values[rows], names[rows], tile, pictures, self._seed, np.arange(rows.start, rows.stop))
                     np.negative(tile, out=tile)  # the bottom side is the top side of the negated activations
 
-        _over_units(merge, self._units, step)
+        share_out(merge, self._units, step)
         self._pending, self._waiting = [], 0
         self._seen += len(pictures)
 
@@ -333,11 +333,3 @@ def _tied_fraction(ordered: np.ndarray) -> np.ndarray:
     tied[:, 1:] |= same
     tied[:, :-1] |= same
     return tied.mean(1)
-
-
-def _over_units(work: Callable[[Iterator[slice]], None], units: int, step: int) -> None:
-    """Share out the units, `step` at a time, between two threads (NumPy releases the interpreter lock)."""
-    step = max(1, step)
-    chunks = iter([slice(start, min(start + step, units)) for start in range(0, units, step)])
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(work, [chunks, chunks]))

@@ -14,10 +14,13 @@ from lib import activations, encoders, store
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
 from lib.extremes import Extremes
-from lib.measures.machine_interpretability import Similarity, machine_interpretability
+from lib.measures.machine_interpretability import REFERENCES, TASKS, Similarity, machine_interpretability, null_distribution
+
+COUNT = TASKS * (REFERENCES + 1)  # pictures ranked on each side of a unit
+NULL_UNITS = 200
 
 
-def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count: int = 200, seed: int = 0) -> dict[str, Extremes]:
+def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, count: int = COUNT, seed: int = 0) -> dict[str, Extremes]:
     """`lib.activations.stream`, kept in the cache; arguments and errors are the same."""
 
     def make():
@@ -97,23 +100,29 @@ def unit_scores(
 
     Returns:
         One row per similarity, layer and unit: encoder, similarity, pictures (how many were
-        ranked), layer, kind, depth, layer_width, null and null_sd (of the layer) and the columns of
+        ranked), layer, kind, depth, layer_width, null and null_sd (of units that rank at random) and the columns of
         `machine_interpretability`.
+
+    Raises:
+        ValueError: if there are too few pictures (before an encoder is trained), or no unit varies.
     """
+    if len(pictures) < 2 * COUNT:
+        raise ValueError(f"pictures: found {len(pictures)} in {pictures.name}; expected at least {2 * COUNT}")
     encoder = encoders.load(name, device=device)
     table = layer_table(encoder, pictures, kinds=kinds, inner_only=inner_only)
     ranked = extremes_of(encoder, pictures, table["layer"].tolist(), seed=seed)
     parts = []
     for similarity_name, (similarity, temperature) in similarities.items():
+        null = null_distribution(len(pictures), similarity, temperature=temperature, units=NULL_UNITS, seed=seed)
         for row in table.itertuples():
             one = ranked[row.layer]
             if one.constant.all():
                 units = one.statistics.assign(unit=one.units, live=False)
             else:
                 result = machine_interpretability(
-                    one, similarity, temperature=temperature, reshuffles=reshuffles, seed=seed, null_units=200, bootstrap=1
+                    one, similarity, temperature=temperature, reshuffles=reshuffles, null=null, bootstrap=1, seed=seed
                 )
-                units = result.units.assign(null=result.null, null_sd=result.null_scores.std())
+                units = result.units.assign(null=null.mean(), null_sd=null.std())
             parts.append(units.assign(
                 encoder=name, similarity=similarity_name, pictures=len(pictures),
                 layer=row.layer, kind=row.kind, depth=row.depth, layer_width=len(one.top),

@@ -20,7 +20,7 @@ When the similarity is a dot product of embeddings z, a task is one dot product 
     Delta = (z[q+] - z[q-]) . (mean z[E+] - mean z[E-]).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ import torch
 from lib.extremes import Extremes, extremes, full_order
 from lib.keyed_random import generator, keys, permutations
 from lib.statistics import bootstrap_mean
+from lib.threads import share_out
 
 TASKS, REFERENCES = 20, 9
 DREAMSIM_TEMPERATURE = 0.16
@@ -38,6 +39,7 @@ DREAMSIM_INDICATOR_SCORE = 0.93  # what a one-concept indicator scores at DreamS
 Similarity = np.ndarray | Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CHUNK_BYTES = 2 * 2**20
 _PANEL_BYTES = 5 * 2**20
+_BLOCK_UNITS = 512
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def machine_interpretability(
     reshuffles: int = 1,
     query_quantile: float | None = None,
     null_units: int = 1000,
+    null: np.ndarray | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> MachineInterpretability:
@@ -85,6 +88,8 @@ def machine_interpretability(
         query_quantile: None takes the queries right behind the references; q takes them from rank floor(q M) on ("hard" queries). Needs the
             full matrix and floor(q M) >= N (K + 1).
         null_units: permuted units for the null distribution.
+        null: (null units,) a `null_distribution` drawn before with the same settings, instead of a new one: it depends on no activations,
+            so layers that are scored on the same pictures can share it. It has one deal; with reshuffles the p-value errs upwards.
         bootstrap: resamples of the units for the interval.
         seed: keys tie-breaking and shuffles by (seed, unit, picture) and (seed, unit, bin), the same for both sides.
 
@@ -98,86 +103,27 @@ def machine_interpretability(
         ValueError: if shapes disagree, values are not finite, there are too few pictures for the tasks or for the quantile, a setting is
             out of range, or every unit is constant.
     """
-    _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units)
-    count = tasks * (references + 1)
-    if isinstance(activations, Extremes):
-        ranked = activations
-        if query_quantile is not None:
-            raise ValueError(
-                "activations: found Extremes together with query_quantile; expected the (pictures, units) matrix, since hard queries lie "
-                "inside the ranking"
-            )
-        if ranked.count < count:
-            raise ValueError(
-                f"activations: found Extremes with {ranked.count} pictures a side; expected at least {count} for {tasks} tasks of "
-                f"{references} + 1"
-            )
-    else:
-        activations = np.asarray(activations)
-        ranked = extremes(activations, count=count, seed=seed)
-    _check_similarity(similarity, ranked.pictures)
-
-    top, bottom = ranked.top[:, :count], ranked.bottom[:, :count]
-    if query_quantile is not None:
-        top, bottom = _with_hard_queries(top, bottom, activations, query_quantile, tasks, seed)
-    respond = _response(temperature, literal_alpha)
-    live = ~ranked.constant
-    if not live.any():
-        raise ValueError("activations: every unit is constant; expected at least one whose activation varies")
-
+    _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null)
+    ranked, top, bottom = _ranked_sides(activations, similarity, tasks, references, query_quantile, seed)
+    if null is None:
+        null = null_distribution(
+            ranked.pictures, similarity, temperature=temperature, literal_alpha=literal_alpha, tasks=tasks, references=references,
+            units=null_units, seed=seed,
+        )  # fmt: skip
     deals = [_evidence(top, bottom, ranked.units, similarity, tasks, references, seed, deal) for deal in range(reshuffles)]
-    probabilities = np.stack([respond(positive + negative) for positive, negative in deals])  # (deals, units, tasks)
-    evidence = np.stack([positive + negative for positive, negative in deals])
-    per_deal = probabilities.mean(2)
-    per_task = probabilities.mean(0)
-    null_scores = null_distribution(
-        ranked.pictures,
-        similarity,
-        temperature=temperature,
-        literal_alpha=literal_alpha,
-        tasks=tasks,
-        references=references,
-        units=null_units,
-        seed=seed,
-    )
-    score = per_deal.mean(0)
-    units = pd.DataFrame(
-        {
-            "unit": ranked.units,
-            "score": score,
-            "standard_error_tasks": per_task.std(1, ddof=1) / np.sqrt(tasks) if tasks > 1 else np.nan,
-            "standard_error_reshuffles": per_deal.std(0, ddof=1) / np.sqrt(reshuffles) if reshuffles > 1 else np.nan,
-            "two_alternative_rate": (evidence > 0).mean((0, 2)) + 0.5 * (evidence == 0).mean((0, 2)),
-            "evidence": evidence.mean((0, 2)),
-            "positive_only": np.mean([respond(positive).mean(1) for positive, _ in deals], axis=0),
-            "negative_only": np.mean([respond(negative).mean(1) for _, negative in deals], axis=0),
-            "p_value": (1 + len(null_scores) - np.searchsorted(np.sort(null_scores), score)) / (1 + len(null_scores)),
-            "live": live,
-        }
-    ).join(ranked.statistics)
-    units.loc[
-        ~live,
-        [
-            "score",
-            "standard_error_tasks",
-            "standard_error_reshuffles",
-            "two_alternative_rate",
-            "evidence",
-            "positive_only",
-            "negative_only",
-            "p_value",
-        ],
-    ] = np.nan
-    mean, low, high = bootstrap_mean(score[live], resamples=bootstrap, seed=seed)
+    positive, negative = (np.stack(side) for side in zip(*deals, strict=True))  # (deals, units, tasks)
+    units = _unit_table(ranked, positive, negative, _response(temperature, literal_alpha), null)
+    score, low, high = bootstrap_mean(units["score"][units["live"]].to_numpy(), resamples=bootstrap, seed=seed)
+    evidence = positive[0] + negative[0]
     return MachineInterpretability(
-        score=mean,
+        score=score,
         interval=(low, high),
-        null=float(null_scores.mean()),
+        null=float(null.mean()),
         two_alternative_rate=float(units["two_alternative_rate"].mean()),
         units=units,
-        tasks=probabilities[0],
-        evidence=evidence[0],
-        null_scores=null_scores,
+        tasks=_response(temperature, literal_alpha)(evidence),
+        evidence=evidence,
+        null_scores=null,
         settings={
             "pictures": ranked.pictures,
             "temperature": temperature,
@@ -186,7 +132,7 @@ def machine_interpretability(
             "references": references,
             "reshuffles": reshuffles,
             "query_quantile": query_quantile,
-            "null_units": null_units,
+            "null_units": len(null),
             "bootstrap": bootstrap,
             "seed": seed,
         },
@@ -313,39 +259,113 @@ def calibrate_temperature(embeddings, indicators, *, target: float = DREAMSIM_IN
     return float(evidence.mean() / np.log(target / (1 - target)))
 
 
+def _ranked_sides(activations, similarity, tasks, references, query_quantile, seed):
+    """The extremes and the N (K + 1) pictures on either side, (units, N (K + 1)) each, hard queries in place; checks what it is given."""
+    count = tasks * (references + 1)
+    if isinstance(activations, Extremes):
+        ranked = activations
+        if query_quantile is not None:
+            raise ValueError(
+                "activations: found Extremes together with query_quantile; expected the (pictures, units) matrix, since hard queries lie "
+                "inside the ranking"
+            )
+        if ranked.count < count:
+            raise ValueError(
+                f"activations: found Extremes with {ranked.count} pictures a side; expected at least {count} for {tasks} tasks of "
+                f"{references} + 1"
+            )
+    else:
+        activations = np.asarray(activations)
+        ranked = extremes(activations, count=count, seed=seed)
+    _check_similarity(similarity, ranked.pictures)
+    if ranked.constant.all():
+        raise ValueError("activations: every unit is constant; expected at least one whose activation varies")
+    top, bottom = ranked.top[:, :count], ranked.bottom[:, :count]
+    if query_quantile is not None:
+        top, bottom = _with_hard_queries(top, bottom, activations, query_quantile, tasks, seed)
+    return ranked, top, bottom
+
+
+def _unit_table(ranked, positive, negative, respond, null):
+    """`MachineInterpretability.units` from what both kinds of references say, (deals, units, tasks) each."""
+    evidence = positive + negative
+    probabilities = respond(evidence)
+    per_deal, per_task = probabilities.mean(2), probabilities.mean(0)
+    deals, _, tasks = evidence.shape
+    score = per_deal.mean(0)
+    live = ~ranked.constant
+    units = pd.DataFrame(
+        {
+            "unit": ranked.units,
+            "score": score,
+            "standard_error_tasks": per_task.std(1, ddof=1) / np.sqrt(tasks) if tasks > 1 else np.nan,
+            "standard_error_reshuffles": per_deal.std(0, ddof=1) / np.sqrt(deals) if deals > 1 else np.nan,
+            "two_alternative_rate": (evidence > 0).mean((0, 2)) + 0.5 * (evidence == 0).mean((0, 2)),
+            "evidence": evidence.mean((0, 2)),
+            "positive_only": respond(positive).mean((0, 2)),
+            "negative_only": respond(negative).mean((0, 2)),
+            "p_value": (1 + len(null) - np.searchsorted(np.sort(null), score)) / (1 + len(null)),
+            "live": live,
+        }
+    ).join(ranked.statistics)
+    units.loc[~live, "score":"p_value"] = np.nan
+    return units
+
+
 def _places(units, tasks, references, seed, deal):
-    """Where in its side's ranking the picture of every bin and task is, (units, K + 1, N)."""
+    """Where in its side's ranking the picture of every task and bin is, (units, N, K + 1)."""
     bins = np.arange(references + 1)[:, None]
-    return tasks * bins + permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))
+    places = tasks * bins + permutations(keys(seed, units[:, None, None], bins, deal, np.arange(tasks)))
+    return np.ascontiguousarray(places.transpose(0, 2, 1))
 
 
 def _dealt(side, places):
     """The pictures of one side at these places: references (units, N, K) and queries (units, N)."""
     dealt = np.take_along_axis(side, places.reshape(len(side), -1), 1).reshape(places.shape)
-    return dealt[:, :-1].transpose(0, 2, 1), dealt[:, -1]
+    return dealt[..., :-1], dealt[..., -1]
 
 
 def _evidence(top, bottom, units, similarity, tasks, references, seed, deal):
     """What the positive and what the negative references say for the right answer, (units, tasks) each; their sum is Delta."""
-    places = _places(units, tasks, references, seed, deal)
-    (positive, query_positive), (negative, query_negative) = _dealt(top, places), _dealt(bottom, places)
-    if callable(similarity):
+    panels = None if callable(similarity) else _panels(torch.from_numpy(np.ascontiguousarray(similarity)), picked=2 * top.size)
+    positive, negative = (np.empty((len(units), tasks)) for _ in range(2))
 
-        def mean_similarity(queries, sets):
-            first = np.broadcast_to(queries[:, :, None], sets.shape)
-            return similarity(first.ravel(), sets.ravel()).reshape(sets.shape).mean(2)
+    def score(chunks: Iterator[slice]) -> None:
+        for rows in chunks:
+            places = _places(units[rows], tasks, references, seed, deal)
+            sides = *_dealt(top[rows], places), *_dealt(bottom[rows], places)
+            positive[rows], negative[rows] = _evidence_of_pairs(similarity, *sides) if panels is None else _evidence_of_dots(panels, *sides)
 
-        return (
-            mean_similarity(query_positive, positive) - mean_similarity(query_negative, positive),
-            mean_similarity(query_negative, negative) - mean_similarity(query_positive, negative),
-        )
+    if panels is None:
+        score(iter([slice(None)]))  # a function of pairs, e.g. a network, has its own batches
+    else:
+        share_out(score, len(units), _BLOCK_UNITS)
+    return positive, negative
+
+
+def _evidence_of_pairs(similarity, positive, query_positive, negative, query_negative):
+    """`_evidence` by definition: 4 K similarities a task."""
+
+    def mean_similarity(queries, sets):
+        first = np.broadcast_to(queries[:, :, None], sets.shape)
+        return similarity(first.ravel(), sets.ravel()).reshape(sets.shape).mean(2)
+
+    return (
+        mean_similarity(query_positive, positive) - mean_similarity(query_negative, positive),
+        mean_similarity(query_negative, negative) - mean_similarity(query_positive, negative),
+    )
+
+
+def _evidence_of_dots(panels, positive, query_positive, negative, query_negative):
+    """`_evidence` where the similarity is a dot product: (difference of the queries) . (mean of the references)."""
     sets = torch.from_numpy(np.stack([positive, negative], 1))  # (units, 2, N, K)
     first, second = (torch.from_numpy(np.ascontiguousarray(queries)) for queries in (query_positive, query_negative))
+    units, _, tasks, references = sets.shape
     parts = torch.zeros(sets.shape[:3], dtype=torch.float64)
-    for panel in _panels(torch.from_numpy(np.ascontiguousarray(similarity)), picked=2 * places.size):
+    for panel in panels:
         dims = panel.shape[1]
         step = max(1, _CHUNK_BYTES // (2 * tasks * dims * panel.element_size()))
-        for start in range(0, len(units), step):
+        for start in range(0, units, step):
             rows = slice(start, start + step)
             difference = panel.index_select(0, first[rows].flatten()).sub_(panel.index_select(0, second[rows].flatten()))
             sums = torch.nn.functional.embedding_bag(sets[rows].reshape(-1, references), panel, mode="sum").view(-1, 2, tasks, dims)
@@ -390,7 +410,7 @@ def _with_hard_queries(top, bottom, activations, quantile, tasks, seed):
     )
 
 
-def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units):
+def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null):
     if not temperature > 0:
         raise ValueError(f"temperature: found {temperature}; expected a positive number (tau divides; the printed form is literal_alpha)")
     if literal_alpha is not None and not literal_alpha > 0:
@@ -398,6 +418,8 @@ def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, n
     for name, value in (("tasks", tasks), ("references", references), ("reshuffles", reshuffles), ("null_units", null_units)):
         if value < 1:
             raise ValueError(f"{name}: found {value}; expected at least 1")
+    if null is not None and (np.ndim(null) != 1 or not np.size(null) or not np.isfinite(null).all()):
+        raise ValueError(f"null: found an array of shape {np.shape(null)}; expected (null units,) finite scores")
 
 
 def _check_similarity(similarity, pictures):

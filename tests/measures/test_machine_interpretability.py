@@ -318,6 +318,18 @@ def test_reshuffles_lower_the_noise_and_are_reported(world):
     np.testing.assert_allclose(often.units["score"], once.units["score"], atol=6 * spread + 0.01)
 
 
+def test_a_null_distribution_can_be_drawn_before_and_shared(small):
+    activations, embeddings, _ = small
+    drawn = null_distribution(1000, embeddings, units=50, seed=3)
+    shared, own = (machine_interpretability(activations, embeddings, seed=3, **null) for null in ({"null": drawn}, {"null_units": 50}))
+    np.testing.assert_array_equal(shared.null_scores, drawn)
+    np.testing.assert_array_equal(shared.units["p_value"], own.units["p_value"])
+    assert shared.settings == own.settings
+    for broken in (np.zeros((2, 2)), np.zeros(0), np.array([np.nan])):
+        with pytest.raises(ValueError, match=r"null: found an array of shape .*; expected \(null units,\) finite scores"):
+            machine_interpretability(activations, embeddings, null=broken)
+
+
 def test_null_distribution_is_what_permuting_gives(small):
     activations, embeddings, _ = small
     rng = np.random.default_rng(10)
