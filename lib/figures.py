@@ -1,10 +1,14 @@
 """One style for all figures, and one way to save them: as PNG and SVG with the data behind them, the same bytes in every run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.paths import FIGURES, atomically
@@ -46,6 +50,53 @@ _STYLE = {
 def use_style() -> None:
     """Set the style of everything that is drawn from here on: readable at the width of a column, and for every kind of colour vision."""
     sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=_STYLE)
+
+
+def panels(names: Sequence[str], *, height: float, columns: int = 3) -> tuple[Figure, dict[str, Axes]]:
+    """A page-wide grid with one panel a name, all on the same axes.
+
+    Args:
+        names: of the panels, row by row; each once.
+        height: of a row, inches.
+        columns: panels a row, at most.
+
+    Returns:
+        The figure and name -> axes.
+    """
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(PAGE, height * rows), sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[len(names) :]:
+        axes.remove()
+    for axes in grid.flat[max(len(names) - columns, 0) : len(names)]:
+        axes.tick_params(labelbottom=True)
+    return figure, dict(zip(names, grid.flat, strict=False))
+
+
+def label_beside(axes: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str], *, size: float = 6) -> None:
+    """Name points in a column at the right of the axes, each with a thin line to its point: labels that never cover one another.
+
+    Args:
+        axes: with the points drawn, so that its limits are those of the data.
+        x, y: coordinates of the points, in data units.
+        labels: one a point.
+        size: of the letters, in points.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    order = np.argsort(y, kind="stable")
+    axes.autoscale_view()  # limits are otherwise settled when the figure is drawn
+    at = axes.transData.transform(np.column_stack([x, y]))
+    wanted = axes.transAxes.inverted().transform(at)[order, 1]
+    height = axes.figure.get_size_inches()[1] * axes.get_position().height
+    steps = np.arange(len(order)) * min(1.25 * size / 72 / height, 1 / max(len(order) - 1, 1))
+    upwards = np.maximum.accumulate(wanted - steps) + steps
+    top = max(1.0, steps[-1])
+    places = np.minimum.accumulate((np.minimum(upwards, top) - steps)[::-1])[::-1] + steps
+    for index, place in zip(order, places, strict=True):
+        axes.annotate(
+            labels[index], (x[index], y[index]), xytext=(1.04, place), textcoords="axes fraction", fontsize=size, va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
+        )  # fmt: skip
 
 
 def save(

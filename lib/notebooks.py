@@ -73,7 +73,9 @@ def content_key(path: Path, settings: dict) -> str:
 
 
 def store_outputs(path: Path, executed: Path) -> None:
-    """Write the outputs of an executed copy into the notebook, without anything that changes from run to run.
+    """Write the outputs of an executed copy into the notebook, without anything that changes from run to run or belongs to one machine.
+
+    Warnings (the error stream) name paths and versions of the machine; they stay in the executed copy.
 
     Raises:
         ValueError: if the copy was made from other cells.
@@ -89,7 +91,7 @@ def store_outputs(path: Path, executed: Path) -> None:
         if cell["cell_type"] == "code":
             count += 1
             cell["execution_count"] = count
-            cell["outputs"] = [_stable(output, count) for output in other["outputs"]]
+            cell["outputs"] = [_stable(output, count) for output in other["outputs"] if output.get("name") != "stderr"]
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -66,7 +66,7 @@ def contact_sheet(
     tops = head + space + np.cumsum([0.0, *(cell + space + line * count for count in lines[:-1])]) + line * np.array(lines)
     height = tops[-1] + cell + space
 
-    figure = plt.figure(figsize=(width, height))
+    figure = plt.figure(figsize=(width, height), layout="none")  # everything has its place already
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")

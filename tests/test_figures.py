@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from lib import figures
@@ -78,3 +79,48 @@ def test_colours_are_told_apart_with_any_vision(cones):
     seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
     lab = rgb2lab(seen[None])[0]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)) > 10
+
+
+def label_boxes(axes):
+    renderer = axes.figure.canvas.get_renderer()
+    return {text.get_text(): Text.get_window_extent(text, renderer) for text in axes.texts}  # without the lines to the points
+
+
+@pytest.mark.parametrize("y", [[0.5] * 12, list(range(12)), [0, 0, 0, 0, 10, 10, 10, 10, 10, 10, 10, 10], [3, 1, 2]])
+def test_labels_beside_the_axes_are_in_the_order_of_their_points_and_never_overlap(style, y):
+    x, names = np.linspace(0, 1, len(y)), [f"name {index}" for index in range(len(y))]
+    figure, axes = plt.subplots(figsize=(figures.COLUMN, 2.7))
+    axes.plot(x, y, "o")
+    figures.label_beside(axes, pd.Series(x, names), pd.Series(y, names), names)
+    figure.canvas.draw()
+    boxes = label_boxes(axes)
+    plt.close(figure)
+    heights = [boxes[names[index]].y0 for index in np.argsort(y, kind="stable")]
+    assert (np.diff(heights) > 0.9 * boxes[names[0]].height).all()
+    assert min(box.x0 for box in boxes.values()) > axes.get_window_extent().x1
+    assert all(box.y0 >= 0 and box.y1 <= figure.bbox.height and box.x1 <= figure.bbox.width for box in boxes.values())
+
+
+def test_a_label_stands_beside_its_point_where_there_is_room(style):
+    figure, axes = plt.subplots()
+    axes.plot([0, 1, 2], [0.0, 5.0, 10.0], "o")
+    figures.label_beside(axes, [0, 1, 2], [0.0, 5.0, 10.0], ["low", "middle", "high"])
+    figure.canvas.draw()
+    for (name, box), y in zip(label_boxes(axes).items(), (0, 5, 10), strict=True):
+        assert (box.y0 + box.y1) / 2 == pytest.approx(axes.transData.transform((0, y))[1], abs=box.height / 2), name
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("count", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (5, 2, 3)])
+def test_panels_are_one_a_name_and_only_the_lowest_of_a_column_has_tick_labels(style, count, rows, columns):
+    names = [f"panel {index}" for index in range(count)]
+    figure, panels = figures.panels(names, height=1.5)
+    assert list(panels) == names
+    assert figure.get_axes() == list(panels.values())
+    assert figure.get_size_inches().tolist() == [figures.PAGE, 1.5 * rows]
+    next(iter(panels.values())).plot([0, 1], [0, 7])
+    assert len({axes.get_ylim() for axes in panels.values()}) == 1
+    figure.canvas.draw()
+    shown = [bool(axes.get_xticklabels()) and axes.xaxis.get_tick_params()["labelbottom"] for axes in panels.values()]
+    assert shown == [index >= count - columns for index in range(count)]
+    plt.close(figure)

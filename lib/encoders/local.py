@@ -56,7 +56,7 @@ def objective_of(name: str) -> nn.Module:
 
 def recipe_named(name: str) -> Recipe:
     """The recipe of a `local:` name."""
-    return recipe_of(*parse(name)[1:], name)
+    return _recipe(name, *parse(name)[1:])
 
 
 def training_pictures(recipe: Recipe) -> Pictures:
@@ -89,8 +89,15 @@ def trained(made_by: Recipe) -> dict[int, dict[str, torch.Tensor]]:
     return states
 
 
-def _loaded(name, base, options):
+def _recipe(name, base, options):
     made_by = recipe_of(base, options, name)
+    if made_by.shortcut and made_by.data != "scenes":
+        raise ValueError(f"{name}: shortcut: found {made_by.shortcut:g} together with data={made_by.data}; expected 0, only scenes have one")
+    return made_by
+
+
+def _loaded(name, base, options):
+    made_by = _recipe(name, base, options)
     steps, checkpoint = made_by.checkpoint_steps, options.get("checkpoint", -1)
     if not isinstance(checkpoint, int) or not -1 <= checkpoint < len(steps):
         raise ValueError(f"{name}: checkpoint: found {checkpoint!r}; expected 0 to {len(steps) - 1}")

@@ -79,6 +79,25 @@ def test_depth_and_relative_width(scores):
     assert paper_claims._within_encoders(layers.assign(depth=0.5), "depth") is None
 
 
+def test_bins_hold_the_mean_of_their_layers_and_families_are_resampled():
+    shape = pd.DataFrame({"family": list("aabb"), "depth": [0.0, 1.0, 0.1, 0.9], "score": [0.9, 0.5, 0.7, 0.5]})
+    table = experiments.in_bins(shape, "depth", bins=2)
+    np.testing.assert_allclose(table[["depth", "score"]], [[0.05, 0.8], [0.95, 0.5]])
+    assert table["layers"].tolist() == [2, 2]
+    np.testing.assert_allclose(table[["low", "high"]], [[0.7, 0.9], [0.5, 0.5]])  # one of both families, or both
+    assert len(experiments.in_bins(shape, "depth", bins=5)) == 2  # empty bins are left out
+
+
+def test_the_peak_of_training_is_found_by_run_whatever_the_order_of_rows():
+    curve = pd.DataFrame({
+        "similarity": "judge", "run": ["one"] * 3 + ["two"] * 3, "presentations": [0, 100, 200, 200, 0, 100],
+        "score": [0.6, 0.9, 0.7, 0.8, 0.5, 0.6], "accuracy": [0.1, 0.4, 0.9, 0.8, 0.2, 0.3],
+    })  # fmt: skip
+    table = experiments.training_peaks(curve).set_index("run")
+    assert table.loc["one"].drop("similarity").tolist() == [0.6, 0.9, 100, 0.4, 0.7, 0.9]
+    assert table.loc["two"].drop("similarity").tolist() == [0.5, 0.8, 200, 0.8, 0.8, 0.8]
+
+
 def test_agreement_tells_units_from_encoders(scores):
     table = experiments.agreement(scores, ["first", "second"]).set_index("what")["spearman"]
     assert table["units within an encoder, mean over encoders"] == pytest.approx(-1)

@@ -24,6 +24,7 @@ from lib.experiments.machine_interpretability.tables import (
     agreement,
     correlations,
     depth_and_width,
+    in_bins,
     kinds_compared,
     layer_means,
     mean_by,
@@ -31,12 +32,14 @@ from lib.experiments.machine_interpretability.tables import (
     null_band,
     summary,
     three_layers,
+    training_peaks,
     without_seed,
 )
 
 __all__ = [
     "accuracies", "against_untrained", "agreement", "arms", "calibration", "check", "claims", "correlations", "depth_and_width",
-    "dictionary_scores", "difficulty_curve", "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating",
+    "dictionary_scores", "difficulty_curve", "in_bins", "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating",
     "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve", "planted_scores", "polysemanticity", "short",
-    "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "with_seeds", "without_seed",
+    "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "training_peaks", "with_seeds",
+    "without_seed",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 import scikit_posthocs
 from scipy import stats
@@ -119,6 +120,31 @@ def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
     """`layer_means` with `relative_width`: the layer's width over that of the widest layer of its kind in the same encoder."""
     means = layer_means(scores)
     return means.assign(relative_width=means["layer_width"] / means.groupby(["encoder", "kind"])["layer_width"].transform("max"))
+
+
+def in_bins(shape: pd.DataFrame, column: str, *, bins: int = 6, seed: int = 0) -> pd.DataFrame:
+    """Mean score of layers in equal bins of a column between 0 and 1: column (mean in the bin), score, low, high, layers.
+
+    The bootstrap resamples families of encoders.
+    """
+    rows = []
+    for _, group in shape.groupby(pd.cut(shape[column], bins=np.linspace(0, 1, bins + 1), include_lowest=True), observed=True):
+        mean, low, high = statistics.bootstrap_mean(group["score"], clusters=group["family"], seed=seed)
+        rows.append({column: group[column].mean(), "score": mean, "low": low, "high": high, "layers": len(group)})
+    return pd.DataFrame(rows)
+
+
+def training_peaks(curve: pd.DataFrame) -> pd.DataFrame:
+    """When the score of each training run is highest: similarity, run, start, peak, after (pictures shown), accuracy_at_peak, end,
+    end_accuracy."""
+    rows = []
+    for (similarity, run), line in curve.sort_values("presentations").groupby(["similarity", "run"], sort=False):
+        first, peak, last = line.iloc[0], line.loc[line["score"].idxmax()], line.iloc[-1]
+        rows.append({
+            "similarity": similarity, "run": run, "start": first["score"], "peak": peak["score"], "after": int(peak["presentations"]),
+            "accuracy_at_peak": peak["accuracy"], "end": last["score"], "end_accuracy": last["accuracy"],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def correlations(table: pd.DataFrame, first: str, second: str, *, seed: int = 0) -> pd.DataFrame:
