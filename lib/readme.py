@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.paths import ROOT
 
-PROFILES = ("quick", "cifar10", "study")
+PROFILES = ("quick", "study", "cifar10", "imagenet")
 _BLOCK = "<!-- {name}: begin -->\n{content}\n<!-- {name}: end -->"
 
 
@@ -29,20 +29,31 @@ def updated(root: Path = ROOT) -> str:
 
 def claims_table(number: str, root: Path = ROOT) -> str:
     """Claims of a notebook with one column of verdicts and values per profile that has been run."""
-    table = None
+    columns = {}
     for profile in PROFILES:
         file = root / "data" / "results" / profile / f"{number}_claims.csv"
-        if not file.exists():
-            continue
-        one = pd.read_csv(file, keep_default_na=False)
-        column = one["verdict"] + (": " + one["here (95 % CI)"]).where(one["here (95 % CI)"] != "", "")
-        one = one[["claim", "in the paper"]].assign(**{f"`{profile}`": column})
-        table = one if table is None else table.merge(one.drop(columns="in the paper"), on="claim", how="outer", sort=False)
-    return "" if table is None else table.fillna("").to_markdown(index=False)
+        if file.exists():
+            one = pd.read_csv(file, keep_default_na=False).set_index("claim")
+            columns.setdefault("in the paper", one["in the paper"])
+            columns[f"`{profile}`"] = one["verdict"] + (": " + one["here (95 % CI)"]).where(one["here (95 % CI)"] != "", "")
+    return pd.concat(columns, axis=1).fillna("").reset_index(names="claim").to_markdown(index=False) if columns else ""
 
 
 def speed_table(root: Path = ROOT) -> str:
     """What the benchmarks measured: ratios to the alternatives, and the cost over a bare forward pass."""
     folder = root / "data" / "results" / "benchmarks"
-    files = [folder / f"machine_interpretability_{name}.csv" for name in ("unit_ratios", "forward_pass")]
-    return "\n\n".join(pd.read_csv(file, keep_default_na=False).to_markdown(index=False, floatfmt=".3g") for file in files if file.exists())
+    shown = {
+        "unit_ratios": {"ours": "ours", "against": "against", "ratio": "times faster", "goal": "goal"},
+        "forward_pass": {
+            "network": "network, all conv and batch-norm units", "layers": "layers", "units": "units", "pictures": "pictures",
+            "ratio": "time over the bare pass", "ratio_with_null": "with null and tables", "goal": "goal",
+        },
+    }  # fmt: skip
+    parts = []
+    for name, columns in shown.items():
+        file = folder / f"machine_interpretability_{name}.csv"
+        if file.exists():
+            table = pd.read_csv(file, keep_default_na=False)
+            parts.append(table[list(columns)].rename(columns=columns).to_markdown(index=False, floatfmt=".3g"))
+            machine = f"Machine: {table['processor'][0]}, {table['cores'][0]} cores."
+    return "\n\n".join([*parts, machine]) if parts else ""
