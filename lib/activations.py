@@ -15,7 +15,9 @@ from lib.encoders.encoder import Encoder
 from lib.extremes import Extremes, StreamingExtremes
 from lib.threads import THREADS
 
-MEASURED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)  # the layer classes of the MIS paper, section 4
+# The layer classes of the MIS paper, section 4, as it names them.
+KINDS = {"Conv": nn.Conv2d, "Linear": nn.Linear, "BatchNorm": nn.BatchNorm2d, "LayerNorm": nn.LayerNorm, "GroupNorm": nn.GroupNorm}
+MEASURED = tuple(KINDS.values())
 BATCH_SIZE = 256
 _WAITING_NUMBERS = 64 * 2**20
 
@@ -26,8 +28,8 @@ def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: b
     Args:
         module: any network.
         kinds: layer classes, subclasses included.
-        inner_only: leave out the first and the last layer, as the MIS paper does: the first convolution with the norm that follows it, and
-            the last linear or convolutional layer.
+        inner_only: leave out the first and the last layer, as the MIS paper does: the first convolution with a batch norm defined right
+            behind it, and the last linear or convolutional layer.
     """
     found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, tuple(kinds))]
     if inner_only:
@@ -35,16 +37,40 @@ def layers(module: nn.Module, kinds: Sequence[type] = MEASURED, *, inner_only: b
         dropped = {weighted[0], weighted[-1]} if weighted else set()
         names = [name for name, _ in found]
         after_first = names.index(weighted[0]) + 1 if weighted else len(found)
-        if after_first < len(found) and not isinstance(found[after_first][1], nn.Conv2d | nn.Linear):
+        if after_first < len(found) and isinstance(found[after_first][1], nn.BatchNorm2d):
             dropped.add(names[after_first])
         found = [(name, layer) for name, layer in found if name not in dropped]
     return [name for name, _ in found]
 
 
+def norms_behind_convolutions(encoder: Encoder, pictures: Pictures) -> dict[str, str]:
+    """Batch norm -> the convolution whose output it reads, unchanged: what runs, not the order of definition, decides."""
+    made: dict[int, tuple[str, torch.Tensor]] = {}  # keeps the tensors, so that no other can get the same id
+    followed = {}
+
+    def follow(name):
+        def hook(layer, inputs, output):
+            if isinstance(layer, nn.Conv2d):
+                made[id(output)] = (name, output)
+            elif inputs and id(inputs[0]) in made:
+                followed[name] = made[id(inputs[0])][0]
+
+        return hook
+
+    watched = [(name, layer) for name, layer in encoder.module.named_modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
+    handles = [layer.register_forward_hook(follow(name)) for name, layer in watched]
+    try:
+        with torch.no_grad():
+            encoder.module(encoder.preprocess(pictures.read(np.arange(2))))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return followed
+
+
 def kind(layer: nn.Module) -> str:
-    """The layer's class as the MIS paper names it: Conv, Linear, BatchNorm, LayerNorm or GroupNorm; any other class by its own name."""
-    names = {nn.Conv2d: "Conv", nn.Linear: "Linear", nn.BatchNorm2d: "BatchNorm", nn.LayerNorm: "LayerNorm", nn.GroupNorm: "GroupNorm"}
-    return next((name for cls, name in names.items() if isinstance(layer, cls)), type(layer).__name__)
+    """The layer's class by its name in `KINDS`; any other class by its own name."""
+    return next((name for name, cls in KINDS.items() if isinstance(layer, cls)), type(layer).__name__)
 
 
 @contextmanager

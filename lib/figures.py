@@ -74,7 +74,9 @@ def panels(names: Sequence[str], *, height: float, columns: int = 3) -> tuple[Fi
 
 
 def label_beside(axes: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str], *, size: float = 6) -> None:
-    """Name points in a column at the right of the axes, each with a thin line to its point: labels that never cover one another.
+    """Name points in a column at the right of the axes, each with a thin line to its point.
+
+    Labels do not cover one another as long as the column holds them: 1.25 letters' height each, about 20 beside axes of 2 inches.
 
     Args:
         axes: with the points drawn, so that its limits are those of the data.

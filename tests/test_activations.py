@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lib import activations as module
-from lib.activations import activations, captured, embeddings, kind, layers, maps, stream, unit_means
+from lib.activations import activations, captured, embeddings, kind, layers, maps, norms_behind_convolutions, stream, unit_means
 from lib.datasets.pictures import in_memory
 from lib.encoders.encoder import Encoder
 from lib.encoders.networks import VisionTransformer
@@ -93,6 +93,27 @@ def test_layers_are_listed_in_order_and_the_ends_left_out(network):
 ])
 def test_kinds_have_the_papers_names(layer, expected):
     assert kind(layer) == expected
+
+
+class Residual(nn.Module):
+    """A pre-activation block: by definition `norm` follows `convolution`, but it reads the sum of the block before."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.stem_norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.convolution, self.norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.last, self.last_norm, self.unused = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = self.stem_norm(self.stem(x)).relu()
+        x = self.norm(x + self.convolution(x)).relu()
+        return self.last_norm(self.last(x)).mean((2, 3))
+
+
+def test_a_norm_follows_the_convolution_that_it_reads_and_not_the_one_defined_before(pictures):
+    network = Residual().eval()
+    assert norms_behind_convolutions(encoder_of(network), pictures) == {"stem_norm": "stem", "last_norm": "last"}
+    assert hooks_of(network) == 0
 
 
 # Hooks

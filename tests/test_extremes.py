@@ -142,8 +142,9 @@ def test_bad_input_is_named(activations, message):
         extremes(activations)
 
 
-def test_a_picture_that_comes_twice_is_refused():
+@pytest.mark.parametrize("pictures", [[0, 1, 2, 3, 3], [0, 1, 1, 4, 4], [1, 2, 3, 4, 5], [0, 1, 2, 3, -4]])
+def test_a_picture_that_comes_twice_is_refused(pictures):
     stream = StreamingExtremes(1, count=2)
-    stream.update(np.zeros((5, 1)), np.array([0, 1, 2, 3, 3]))
+    stream.update(np.zeros((5, 1)), np.array(pictures))
     with pytest.raises(ValueError, match="each once"):
         stream.result()

@@ -92,7 +92,7 @@ def trained(made_by: Recipe) -> dict[int, dict[str, torch.Tensor]]:
 def _recipe(name, base, options):
     made_by = recipe_of(base, options, name)
     if made_by.shortcut and made_by.data != "scenes":
-        raise ValueError(f"{name}: shortcut: found {made_by.shortcut:g} together with data={made_by.data}; expected 0, only scenes have one")
+        raise ValueError(f"{name}: shortcut: found {made_by.shortcut:g} with data={made_by.data}; expected 0, only scenes have one")
     return made_by
 
 

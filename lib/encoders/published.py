@@ -20,24 +20,28 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Published:
-    """How to build a network, what it expects, and whose labels trained it ("" for none)."""
+    """How to build a network, what it expects, whose labels trained it ("" for none), and the design that it shares with others."""
 
     build: Callable[[], torch.nn.Module]
     preprocess: Preprocess
     labels: str
+    design: str
 
 
 NETWORKS: dict[str, Published] = {
-    **{f"resnet{6 * blocks + 2}": Published(partial(CifarResNet, blocks), CIFAR_AS_IMAGENET, "cifar10") for blocks in (3, 5, 7, 9)},
-    "uva_resnet": Published(UvaResNet, CIFAR_OWN, "cifar10"),
-    "uva_googlenet": Published(UvaGoogleNet, CIFAR_OWN, "cifar10"),
-    "convMed_normal": Published(ConvMedium, CIFAR_AS_IMAGENET, "cifar10"),
-    "convMed_pgd": Published(ConvMedium, CIFAR_AS_IMAGENET, "cifar10"),
-    "autoencoder_64": Published(partial(AutoEncoder, 64), Preprocess(32, 32, HALF, HALF), ""),
-    "autoencoder_256": Published(partial(AutoEncoder, 256), Preprocess(32, 32, HALF, HALF), ""),
-    "mobilenet_v1_0.25_128": Published(partial(MobileNetV1, 0.25), Preprocess(146, 128, HALF, HALF), "imagenet"),
-    "mobilenet_v1_1.0_224": Published(partial(MobileNetV1, 1.0), Preprocess(256, 224, HALF, HALF), "imagenet"),
-    "squeezenet1_1": Published(PooledSqueezeNet, Preprocess(259, 227, IMAGENET_MEAN, IMAGENET_STD), "imagenet"),
+    "resnet20": Published(partial(CifarResNet, 3), CIFAR_AS_IMAGENET, "cifar10", "resnet"),
+    "resnet32": Published(partial(CifarResNet, 5), CIFAR_AS_IMAGENET, "cifar10", "resnet"),
+    "resnet44": Published(partial(CifarResNet, 7), CIFAR_AS_IMAGENET, "cifar10", "resnet"),
+    "resnet56": Published(partial(CifarResNet, 9), CIFAR_AS_IMAGENET, "cifar10", "resnet"),
+    "uva_resnet": Published(UvaResNet, CIFAR_OWN, "cifar10", "uva_resnet"),
+    "uva_googlenet": Published(UvaGoogleNet, CIFAR_OWN, "cifar10", "uva_googlenet"),
+    "convMed_normal": Published(ConvMedium, CIFAR_AS_IMAGENET, "cifar10", "convMed"),
+    "convMed_pgd": Published(ConvMedium, CIFAR_AS_IMAGENET, "cifar10", "convMed"),
+    "autoencoder_64": Published(partial(AutoEncoder, 64), Preprocess(32, 32, HALF, HALF), "", "autoencoder"),
+    "autoencoder_256": Published(partial(AutoEncoder, 256), Preprocess(32, 32, HALF, HALF), "", "autoencoder"),
+    "mobilenet_v1_0.25_128": Published(partial(MobileNetV1, 0.25), Preprocess(146, 128, HALF, HALF), "imagenet", "mobilenet_v1"),
+    "mobilenet_v1_1.0_224": Published(partial(MobileNetV1, 1.0), Preprocess(256, 224, HALF, HALF), "imagenet", "mobilenet_v1"),
+    "squeezenet1_1": Published(PooledSqueezeNet, Preprocess(259, 227, IMAGENET_MEAN, IMAGENET_STD), "imagenet", "squeezenet"),
 }
 
 
@@ -53,6 +57,12 @@ def load_published(name: str, base: str, options: dict, device: str) -> Encoder:
         raise ValueError(f"{name}: found the options {', '.join(options)}; expected none")
     [download] = FILES[base]
     return assemble(name, base, read_weights(download.fetch()), str(download.name), device, NETWORKS[base].labels)
+
+
+def design_of(base: str) -> str:
+    """The architecture that a published network shares with others of the list: their scores are not independent."""
+    known(base)
+    return NETWORKS[base].design
 
 
 def known(base: str) -> None:

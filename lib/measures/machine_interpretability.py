@@ -38,7 +38,8 @@ DREAMSIM_INDICATOR_SCORE = 0.93  # what a one-concept indicator scores at DreamS
 
 Similarity = np.ndarray | Callable[[np.ndarray, np.ndarray], np.ndarray]
 _CHUNK_BYTES = 2 * 2**20
-_PANEL_BYTES = 5 * 2**20
+_PANEL_DIMS = 128
+_CACHE_BYTES = 20 * 2**20
 _BLOCK_UNITS = 512
 
 
@@ -103,7 +104,7 @@ def machine_interpretability(
         ValueError: if shapes disagree, values are not finite, there are too few pictures for the tasks or for the quantile, a setting is
             out of range, or every unit is constant.
     """
-    _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null)
+    _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null, bootstrap)
     ranked, top, bottom = _ranked_sides(activations, similarity, tasks, references, query_quantile, seed)
     if null is None:
         null = null_distribution(
@@ -164,7 +165,7 @@ def hard_query_ranks(pictures: int, quantile: float, tasks: int = TASKS, referen
     Raises:
         ValueError: if the queries would overlap the references or each other; it says which quantiles are possible.
     """
-    start = int(np.floor(quantile * pictures))
+    start = int(np.floor(quantile * pictures)) if np.isfinite(quantile) else -1
     least = tasks * (references + 1)
     if start < least or 2 * (start + tasks) > pictures:
         raise ValueError(
@@ -363,13 +364,15 @@ def _evidence_of_dots(panels, positive, query_positive, negative, query_negative
     units, _, tasks, references = sets.shape
     parts = torch.zeros(sets.shape[:3], dtype=torch.float64)
     for panel in panels:
-        dims = panel.shape[1]
-        step = max(1, _CHUNK_BYTES // (2 * tasks * dims * panel.element_size()))
+        width = panel.shape[1]
+        step = max(1, _CHUNK_BYTES // (2 * tasks * width * panel.element_size()))
         for start in range(0, units, step):
             rows = slice(start, start + step)
             difference = panel.index_select(0, first[rows].flatten()).sub_(panel.index_select(0, second[rows].flatten()))
-            sums = torch.nn.functional.embedding_bag(sets[rows].reshape(-1, references), panel, mode="sum").view(-1, 2, tasks, dims)
-            parts[rows] += sums.mul_(difference.view(-1, 1, tasks, dims)).sum(-1)
+            sums = torch.nn.functional.embedding_bag(sets[rows].reshape(-1, references), panel, mode="sum").view(-1, 2, tasks, width)
+            products = sums.mul_(difference.view(-1, 1, tasks, width))
+            for group in products.split(_PANEL_DIMS, dim=-1):  # in the same groups however the dimensions are laid out: the same bits
+                parts[rows] += group.sum(-1)
     positive_part, negative_part = (parts / references).unbind(1)
     return positive_part.numpy(), -negative_part.numpy()
 
@@ -381,9 +384,9 @@ def _panels(embeddings: torch.Tensor, picked: int) -> list[torch.Tensor]:
     """
     pictures = len(embeddings)
     column = pictures * embeddings.element_size()
-    if picked < 20 * pictures or 64 * column > 4 * _PANEL_BYTES:
+    if picked < 20 * pictures or _PANEL_DIMS * column > _CACHE_BYTES:
         return [embeddings]
-    return [panel.contiguous() for panel in embeddings.split(max(64, _PANEL_BYTES // column), dim=1)]
+    return [panel.contiguous() for panel in embeddings.split(_PANEL_DIMS, dim=1)]
 
 
 def _response(temperature, literal_alpha):
@@ -410,12 +413,13 @@ def _with_hard_queries(top, bottom, activations, quantile, tasks, seed):
     )
 
 
-def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null):
+def _check_settings(temperature, literal_alpha, tasks, references, reshuffles, null_units, null, bootstrap):
     if not temperature > 0:
         raise ValueError(f"temperature: found {temperature}; expected a positive number (tau divides; the printed form is literal_alpha)")
     if literal_alpha is not None and not literal_alpha > 0:
         raise ValueError(f"literal_alpha: found {literal_alpha}; expected a positive number or None")
-    for name, value in (("tasks", tasks), ("references", references), ("reshuffles", reshuffles), ("null_units", null_units)):
+    counts = {"tasks": tasks, "references": references, "reshuffles": reshuffles, "null_units": null_units, "bootstrap": bootstrap}
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name}: found {value}; expected at least 1")
     if null is not None and (np.ndim(null) != 1 or not np.size(null) or not np.isfinite(null).all()):
@@ -431,6 +435,8 @@ def _check_similarity(similarity, pictures):
             f"similarity: found shape {similarity.shape}; expected ({pictures}, dims), one embedding per picture, or a function of index "
             "pairs"
         )
+    if similarity.dtype.kind != "f":
+        raise ValueError(f"similarity: found embeddings of {similarity.dtype}; expected floating-point numbers")
     if not np.isfinite(similarity).all():
         raise ValueError(
             f"similarity: found {np.count_nonzero(~np.isfinite(similarity))} embedding values that are not finite; expected none"

@@ -62,7 +62,7 @@ def test_a_name_gives_the_recipe_with_defaults_of_its_network():
     ("local:simclr,seed=one", "seed: found 'one'; expected int"),
     ("local:simclr,width=1.5", r"width: found 1.5; expected int"),
     ("local:simclr,shortcut=much", "shortcut: found 'much'; expected float"),
-    ("local:simclr,shortcut=0.5,data=cifar10", "shortcut: found 0.5 together with data=cifar10; expected 0, only scenes have one"),
+    ("local:simclr,shortcut=0.5,data=cifar10", "shortcut: found 0.5 with data=cifar10; expected 0, only scenes have one"),
     ("local:simclr,seed=-1", "seed: found -1; expected at least 0"),
     ("local:simclr,pictures=100", "pictures: found 100; expected at least 128"),
     ("local:simclr,presentations=-2", "presentations: found -2; expected at least -1"),

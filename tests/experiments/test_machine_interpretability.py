@@ -1,7 +1,5 @@
 """The tables, controls and claims of notebook 04 on cases whose answer is known."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +7,8 @@ from scipy import stats
 
 from lib import planted
 from lib.experiments import machine_interpretability as experiments
-from lib.experiments.machine_interpretability import paper_claims, sweeps
+from lib.experiments.machine_interpretability import sweeps
 from lib.extremes import extremes
-from lib.paths import REPORTED
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +22,8 @@ def scores():
             base = level + 0.05 * number + 0.02 * rng.standard_normal(30)
             for similarity, value in (("first", base), ("second", 1.4 - base)):
                 rows.append(pd.DataFrame({
-                    "family": family, "encoder": f"{family},seed=0", "similarity": similarity, "layer": layer, "kind": "Conv",
+                    "family": family, "lineage": family, "encoder": f"{family},seed=0",
+                    "similarity": similarity, "layer": layer, "kind": "Conv",
                     "depth": number / 3, "layer_width": 10 * 2**number,
                     "unit": np.arange(30), "score": value, "live": True, "two_alternative_rate": value,
                     "p_value": 0.001, "null": 0.5, "null_sd": 0.03, "tied_extreme": False,
@@ -63,28 +61,53 @@ def test_difference_to_untrained_is_paired_by_layer(scores):
     assert not len(experiments.against_untrained(scores, ""))
 
 
-def test_norm_is_paired_with_the_convolution_before_it(scores):
+def test_norm_is_paired_with_the_convolution_that_it_reads(scores):
     one = scores[(scores.family == "local:random") & (scores.similarity == "first")].copy()
     norm = one[one.layer == "a"].assign(layer="a norm", kind="BatchNorm", score=lambda t: t.score + 0.001)
-    pairs = experiments.norms_behind_convolutions(pd.concat([one[one.layer == "a"], norm, one[one.layer == "b"]]))
+    table = pd.concat([one[one.layer == "a"], norm, one[one.layer == "b"]])
+    pairs = experiments.norms_behind_convolutions(table, {"a norm": "a", "b norm": "b", "norm": "unmeasured"})
     assert len(pairs) == 30
+    assert set(pairs["layer"]) == {"a"}
     np.testing.assert_allclose(pairs["difference"], 0.001)
-    assert not len(experiments.norms_behind_convolutions(one))
+    assert not len(experiments.norms_behind_convolutions(one, {}))
 
 
 def test_depth_and_relative_width(scores):
     layers = experiments.depth_and_width(scores[scores.similarity == "first"])
     assert layers.groupby("layer")["relative_width"].first().tolist() == [0.125, 0.25, 0.5, 1.0]
-    assert paper_claims._within_encoders(layers, "depth").value == pytest.approx(1.0)
-    assert paper_claims._within_encoders(layers.assign(depth=0.5), "depth") is None
 
 
-def test_bins_hold_the_mean_of_their_layers_and_families_are_resampled():
-    shape = pd.DataFrame({"family": list("aabb"), "depth": [0.0, 1.0, 0.1, 0.9], "score": [0.9, 0.5, 0.7, 0.5]})
+def test_networks_of_one_design_are_one_lineage():
+    names = ["published:resnet20", "published:resnet56", "published:uva_resnet", "local:simclr,width=8,seed=1", "timm:resnet18"]
+    assert [experiments.lineage(name) for name in names] == [
+        "published:resnet", "published:resnet", "published:uva_resnet", "local:simclr,width=8", "timm:resnet18",
+    ]  # fmt: skip
+
+
+def test_means_resample_encoders_then_layers_then_units():
+    rng = np.random.default_rng(0)
+    levels = {"encoder": 0.1 * rng.standard_normal(6), "layer": 0.03 * rng.standard_normal(5)}
+    units = pd.DataFrame([
+        {"what": "x", "encoder": encoder, "layer": layer, "score": one + other + 0.001 * rng.standard_normal()}
+        for encoder, one in enumerate(levels["encoder"]) for layer, other in enumerate(levels["layer"]) for _ in range(40)
+    ])  # fmt: skip
+    by_encoder, by_layer, by_unit = (
+        experiments.mean_by(part, ["what"]).iloc[0]
+        for part in (units, units[units.encoder == 0], units[(units.encoder == 0) & (units.layer == 0)])
+    )
+    assert [one["resampled"] for one in (by_encoder, by_layer, by_unit)] == ["encoder", "layer", "unit"]
+    widths = [one["high"] - one["low"] for one in (by_encoder, by_layer, by_unit)]
+    assert widths[0] == pytest.approx(2 * 1.96 * levels["encoder"].std() / np.sqrt(6), rel=0.2)
+    assert widths[1] == pytest.approx(2 * 1.96 * levels["layer"].std() / np.sqrt(5), rel=0.2)
+    assert widths[2] == pytest.approx(2 * 1.96 * 0.001 / np.sqrt(40), rel=0.5)
+
+
+def test_bins_hold_the_mean_of_their_layers_and_lineages_are_resampled():
+    shape = pd.DataFrame({"lineage": list("aabb"), "depth": [0.0, 1.0, 0.1, 0.9], "score": [0.9, 0.5, 0.7, 0.5]})
     table = experiments.in_bins(shape, "depth", bins=2)
     np.testing.assert_allclose(table[["depth", "score"]], [[0.05, 0.8], [0.95, 0.5]])
     assert table["layers"].tolist() == [2, 2]
-    np.testing.assert_allclose(table[["low", "high"]], [[0.7, 0.9], [0.5, 0.5]])  # one of both families, or both
+    np.testing.assert_allclose(table[["low", "high"]], [[0.7, 0.9], [0.5, 0.5]])  # one of both lineages, or both
     assert len(experiments.in_bins(shape, "depth", bins=5)) == 2  # empty bins are left out
 
 
@@ -100,7 +123,8 @@ def test_the_peak_of_training_is_found_by_run_whatever_the_order_of_rows():
 
 def test_agreement_tells_units_from_encoders(scores):
     table = experiments.agreement(scores, ["first", "second"]).set_index("what")["spearman"]
-    assert table["units within an encoder, mean over encoders"] == pytest.approx(-1)
+    assert table["units of an encoder, score"] == pytest.approx(-1)
+    assert "encoders, mean score" not in table  # two encoders have no correlation
     assert not len(experiments.agreement(scores, ["first"]))
 
 
@@ -134,62 +158,3 @@ def test_splitting_helps_units_that_mix_and_not_those_that_do_not():
         if width == 2:
             truth = concept[ranked.top] == concept[ranked.top][:, :1]
             assert (np.maximum((halves == truth).mean(1), (halves != truth).mean(1)) > 0.99).all()
-
-
-def test_along_training_needs_the_points_after_the_first_two():
-    curve = pd.DataFrame(
-        {
-            "similarity": "first",
-            "run": "r",
-            "presentations": range(8),
-            "accuracy": np.linspace(0, 1, 8),
-            "score": [0.1, 0.2, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4],
-        }
-    )
-    assert paper_claims._along_training(curve, "first", 0).value == pytest.approx(-1)
-    assert paper_claims._along_training(pd.DataFrame(), "first", 0) is None
-
-
-@pytest.fixture
-def tables_of_the_notebook(scores):
-    """Enough for the claims: eight layers' worth of scores of two local families, one seed."""
-    one = scores.assign(encoder=lambda t: t.encoder)
-    nothing = pd.DataFrame()
-    return {
-        "planted": experiments.planted_scores(), "scores": one, "curve": nothing, "wide": nothing, "split": nothing,
-        "compared": experiments.summary(one).assign(accuracy=0.5, family=lambda t: t.encoder.map(experiments.without_seed)),
-        "pairs": experiments.norms_behind_convolutions(one[one.similarity == "first"]), "difficulty": one.assign(quantile=0.0),
-        "dictionaries": one.assign(dictionary="units"),
-    }  # fmt: skip
-
-
-def verdicts(tables, **settings):
-    known = {"similarities": ["first", "second"], "seed": 0, "seeds": [0], "encoders": ["local:random", "local:supervised"],
-             "untrained": "local:random", "training": "local:supervised"}  # fmt: skip
-    reported = pd.read_csv(REPORTED / "machine_interpretability_score.csv")
-    return {row.claim: row.verdict for row in experiments.claims(reported, SimpleNamespace(**known | settings), **tables)}
-
-
-def test_what_a_profile_lacks_is_not_testable(tables_of_the_notebook):
-    found = verdicts(tables_of_the_notebook, encoders=["published:x"], untrained="", training="")
-    assert found["along training the score falls while accuracy rises"] == "not testable here"
-    assert found["trained units score higher than untrained ones"] == "not testable here"
-    assert found["a unit of no meaning scores 0.5"] == "holds"
-    assert found["the more concepts a unit mixes, the lower its score"] == "holds"
-
-
-def test_one_seed_decides_nothing_about_training_and_three_do(tables_of_the_notebook, scores):
-    claim = "trained units score higher than untrained ones"
-    assert verdicts(tables_of_the_notebook)[claim] == "inconclusive (1 seed)"
-    rng = np.random.default_rng(0)
-    for shift, verdict in ((0.0, "holds"), (-0.3, "fails")):
-        three = pd.concat([
-            scores.assign(encoder=scores.family + f",seed={seed}", score=scores.score + 0.001 * rng.standard_normal(len(scores))
-                          + shift * (scores.family == "local:supervised"))
-            for seed in range(3)])  # fmt: skip
-        assert verdicts(tables_of_the_notebook | {"scores": three}, seeds=[0, 1, 2])[claim] == verdict
-
-
-def test_circular_judgements_are_left_out(tables_of_the_notebook, scores):
-    circular = tables_of_the_notebook | {"scores": scores.assign(circular=scores.similarity == "first")}
-    assert verdicts(circular)["untrained units are above chance"] == "not testable here"

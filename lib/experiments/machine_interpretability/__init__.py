@@ -7,6 +7,7 @@ from lib.experiments.machine_interpretability.sweeps import (
     accuracies,
     arms,
     calibration,
+    convolutions_behind_norms,
     dictionary_scores,
     difficulty_curve,
     kinds,
@@ -27,6 +28,7 @@ from lib.experiments.machine_interpretability.tables import (
     in_bins,
     kinds_compared,
     layer_means,
+    lineage,
     mean_by,
     norms_behind_convolutions,
     null_band,
@@ -37,9 +39,9 @@ from lib.experiments.machine_interpretability.tables import (
 )
 
 __all__ = [
-    "accuracies", "against_untrained", "agreement", "arms", "calibration", "check", "claims", "correlations", "depth_and_width",
-    "dictionary_scores", "difficulty_curve", "in_bins", "kinds", "kinds_compared", "layer_means", "mean_by", "most_activating",
-    "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve", "planted_scores", "polysemanticity", "short",
-    "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "training_peaks", "with_seeds",
-    "without_seed",
+    "accuracies", "against_untrained", "agreement", "arms", "calibration", "check", "claims", "convolutions_behind_norms", "correlations",
+    "depth_and_width", "dictionary_scores", "difficulty_curve", "in_bins", "kinds", "kinds_compared", "layer_means", "lineage", "mean_by",
+    "most_activating", "norms_behind_convolutions", "null_band", "one_task", "picture_number_curve", "planted_scores", "polysemanticity",
+    "short", "simulated_people", "summary", "survey_of", "task_number_curve", "three_layers", "training_curve", "training_peaks",
+    "with_seeds", "without_seed",
 ]  # fmt: skip

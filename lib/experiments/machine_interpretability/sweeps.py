@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from lib import activations, directions, encoders, human_responses, planted, similarity, statistics, survey
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, sanity
-from lib.experiments.machine_interpretability.tables import summary, without_seed
+from lib.experiments.machine_interpretability.tables import lineage, summary, without_seed
 from lib.extremes import extremes
 from lib.keyed_random import generator, keys, permutations
 from lib.linear_probe import linear_probe
@@ -85,14 +85,14 @@ def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
 def survey_of(names: Sequence[str], pictures: Pictures, similarities: Arms, **settings) -> pd.DataFrame:
     """`lib.survey.unit_scores` of many encoders, one under the other.
 
-    Two columns are added: family (the name without its seed), and circular (the judge was taught by the labels that taught the studied
-    network, or is that network).
+    Three columns are added: family (the name without its seed), lineage (what encoders of one design share, which are not independent), and
+    circular (the judge was taught by the labels that taught the studied network, or is that network).
     """
     found = []
     for name in tqdm(names, desc="encoders", leave=False):
         one = survey.unit_scores(name, pictures, similarities, **settings)
         circular = {judge: similarity.is_circular(judge, encoders.load(name)) for judge in similarities}
-        found.append(one.assign(circular=one["similarity"].map(circular), family=without_seed(name)))
+        found.append(one.assign(circular=one["similarity"].map(circular), family=without_seed(name), lineage=lineage(name)))
     return pd.concat(found, ignore_index=True)
 
 
@@ -220,9 +220,8 @@ def dictionary_scores(
 
     Returns:
         Scores, one row per similarity, dictionary and direction; and one row per dictionary: directions, explained variance, active
-        directions at a place, dead
-        directions, and the share whose extremes are tied (silent on more than 200 pictures, as sparse codes are: their references are drawn
-        at random).
+        directions at a place, dead directions, and the share whose extremes are tied (silent on more than 200 pictures, as sparse codes
+        are: their silencing references are drawn at random).
     """
     encoder = encoders.load(name)
     rows = directions.places(activations.maps(encoder, pictures, layer), seed=seed)
@@ -368,6 +367,11 @@ def _score(top, bottom, units, tasks, embeddings, temperature, seed):
 def kinds(name: str, pictures: Pictures, similarities: Arms, *, kinds: Sequence[str], seed: int = 0) -> pd.DataFrame:
     """Scores of an encoder's inner layers of all the given kinds, in order of definition."""
     return survey_of([name], pictures, similarities, kinds=kinds, seed=seed)
+
+
+def convolutions_behind_norms(name: str, pictures: Pictures) -> dict[str, str]:
+    """Batch norm -> the convolution whose output it reads, in an encoder."""
+    return activations.norms_behind_convolutions(encoders.load(name), pictures)
 
 
 def simulated_people(

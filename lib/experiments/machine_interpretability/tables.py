@@ -8,12 +8,19 @@ import pandas as pd
 import scikit_posthocs
 from scipy import stats
 
-from lib import statistics
+from lib import encoders, statistics
+from lib.encoders import published
 
 
 def without_seed(name: str) -> str:
     """An encoder's name without its seed and checkpoint: what is the same over seeds."""
     return ",".join(part for part in name.split(",") if not part.startswith(("seed=", "checkpoint=")))
+
+
+def lineage(name: str) -> str:
+    """What encoders that are not independent share: the design of a published network, else the name without its seed."""
+    scheme, base, _ = encoders.parse(name)
+    return f"published:{published.design_of(base)}" if scheme == "published" else without_seed(name)
 
 
 def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
@@ -36,12 +43,21 @@ def summary(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 
 def mean_by(scores: pd.DataFrame, columns: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
-    """Mean score of each group of units with its bootstrap interval: columns, score, low, high, units."""
+    """Mean score of each group of units: columns, score, low, high, units, resampled.
+
+    The bootstrap resamples what is independent: encoders where a group has several, else layers where it has several, else units.
+    """
     rows = []
     for group_name, group in scores.groupby(list(columns), sort=False):
-        mean, low, high = statistics.bootstrap_mean(group["score"], seed=seed)
+        resampled = next((column for column in ("encoder", "layer") if column in group and group[column].nunique() > 1), "unit")
+        clusters = None if resampled == "unit" else group[resampled]
+        mean, low, high = statistics.bootstrap_mean(group["score"], clusters=clusters, seed=seed)
         rate = {"two_alternative_rate": group["two_alternative_rate"].mean()} if "two_alternative_rate" in group else {}
-        rows.append(dict(zip(columns, group_name, strict=True)) | {"score": mean, "low": low, "high": high, "units": len(group)} | rate)
+        rows.append(
+            dict(zip(columns, group_name, strict=True))
+            | {"score": mean, "low": low, "high": high, "units": len(group), "resampled": resampled}
+            | rate
+        )
     return pd.DataFrame(rows)
 
 
@@ -52,8 +68,8 @@ def null_band(scores: pd.DataFrame) -> tuple[float, float]:
 
 
 def layer_means(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean score of the live units of every layer: family, encoder, similarity, layer, kind, depth, layer_width, score."""
-    columns = ["family", "encoder", "similarity", "layer", "kind", "depth", "layer_width"]
+    """Mean score of the live units of every layer: lineage, family, encoder, similarity, layer, kind, depth, layer_width, score."""
+    columns = ["lineage", "family", "encoder", "similarity", "layer", "kind", "depth", "layer_width"]
     return scores[scores["live"]].groupby(columns, sort=False)["score"].mean().reset_index()
 
 
@@ -85,17 +101,19 @@ def against_untrained(scores: pd.DataFrame, untrained: str, *, seed: int = 0) ->
     return pd.DataFrame(rows, columns=["similarity", "family", "untrained", "trained", "difference", "low", "high", "layers"])
 
 
-def norms_behind_convolutions(scores: pd.DataFrame) -> pd.DataFrame:
+def norms_behind_convolutions(scores: pd.DataFrame, followed: dict[str, str]) -> pd.DataFrame:
     """Units of batch norms that directly follow a convolution, beside the convolution's: layer, unit, convolution, norm, difference.
 
-    A norm is taken to follow the layer before it in order of definition if that is a convolution of the same width.
+    Args:
+        scores: of the units of one encoder under one similarity.
+        followed: batch norm -> the convolution whose output it reads, as `lib.activations.norms_behind_convolutions` finds it.
     """
-    order = scores.drop_duplicates("layer")[["layer", "kind", "layer_width"]].reset_index(drop=True)
-    rows = []
-    for (_, before), (_, after) in zip(order.iloc[:-1].iterrows(), order.iloc[1:].iterrows(), strict=True):
-        if before["kind"] == "Conv" and after["kind"] == "BatchNorm" and before["layer_width"] == after["layer_width"]:
-            pair = [scores[scores["layer"] == layer].set_index("unit")["score"] for layer in (before["layer"], after["layer"])]
-            rows.append(pd.DataFrame({"layer": before["layer"], "convolution": pair[0], "norm": pair[1]}).reset_index().dropna())
+    by_layer = {layer: group.set_index("unit")["score"] for layer, group in scores.groupby("layer", sort=False)}
+    rows = [
+        pd.DataFrame({"layer": before, "convolution": by_layer[before], "norm": by_layer[norm]}).reset_index().dropna()
+        for norm, before in followed.items()
+        if norm in by_layer and before in by_layer
+    ]
     columns = ["unit", "layer", "convolution", "norm"]
     found = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns, dtype=float)
     return found.assign(difference=found["norm"] - found["convolution"])
@@ -125,11 +143,11 @@ def depth_and_width(scores: pd.DataFrame) -> pd.DataFrame:
 def in_bins(shape: pd.DataFrame, column: str, *, bins: int = 6, seed: int = 0) -> pd.DataFrame:
     """Mean score of layers in equal bins of a column between 0 and 1: column (mean in the bin), score, low, high, layers.
 
-    The bootstrap resamples families of encoders.
+    The bootstrap resamples lineages of encoders.
     """
     rows = []
     for _, group in shape.groupby(pd.cut(shape[column], bins=np.linspace(0, 1, bins + 1), include_lowest=True), observed=True):
-        mean, low, high = statistics.bootstrap_mean(group["score"], clusters=group["family"], seed=seed)
+        mean, low, high = statistics.bootstrap_mean(group["score"], clusters=group["lineage"], seed=seed)
         rows.append({column: group[column].mean(), "score": mean, "low": low, "high": high, "layers": len(group)})
     return pd.DataFrame(rows)
 
@@ -160,25 +178,35 @@ def correlations(table: pd.DataFrame, first: str, second: str, *, seed: int = 0)
 
 
 def agreement(scores: pd.DataFrame, similarities: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
-    """How well pairs of similarities agree: Spearman's correlation over all units, over units of each encoder (mean), and over encoders'
-    means."""
+    """How well pairs of similarities agree, by Spearman's correlation.
+
+    Over the units of an encoder (mean over lineages, for the score and for the two-alternative rate), and over the mean scores of lineages.
+    """
     live = scores[scores["live"]]
-    units = live.pivot_table(index=["encoder", "layer", "unit"], columns="similarity", values="score", sort=False)
-    means = live.pivot_table(index="encoder", columns="similarity", values="score", sort=False)
-    rates = live.pivot_table(index=["encoder", "layer", "unit"], columns="similarity", values="two_alternative_rate", sort=False)
     rows = []
     for first, second in combinations(similarities, 2):
-        inside = [stats.spearmanr(group[first], group[second]).statistic for _, group in units.groupby("encoder")]
+        means = live.pivot_table(index="lineage", columns="similarity", values="score", sort=False)[[first, second]].dropna()
         for what, one in (
-            ("units of all encoders, score", statistics.correlation(units[first], units[second], resamples=200, seed=seed)),
-            ("units of all encoders, two-alternative rate", statistics.correlation(rates[first], rates[second], resamples=200, seed=seed)),
-            ("units within an encoder, mean over encoders", statistics.mean(inside, seed=seed)),
-            ("encoders, mean score", statistics.correlation(means[first], means[second], seed=seed)),
+            ("units of an encoder, score", agreement_on_units(live, first, second, "score")),
+            ("units of an encoder, two-alternative rate", agreement_on_units(live, first, second, "two_alternative_rate")),
+            ("encoders, mean score", statistics.correlation(means[first], means[second], seed=seed) if len(means) > 2 else None),
         ):
-            rows.append(
-                {"first": first, "second": second, "what": what, "spearman": one.value, "low": one.low, "high": one.high, "n": one.count}
-            )
+            if one is not None:
+                rows.append({
+                    "first": first, "second": second, "what": what, "spearman": one.value, "low": one.low, "high": one.high, "n": one.count,
+                })  # fmt: skip
     return pd.DataFrame(rows, columns=["first", "second", "what", "spearman", "low", "high", "n"])
+
+
+def agreement_on_units(live: pd.DataFrame, first: str, second: str, column: str) -> statistics.Estimate | None:
+    """Spearman's correlation of two similarities over the units of an encoder, mean over lineages; None where no encoder has both."""
+    table = live.pivot_table(index=["lineage", "encoder", "layer", "unit"], columns="similarity", values=column)
+    if first not in table or second not in table:
+        return None
+    pairs = table[[first, second]].dropna().groupby(["lineage", "encoder"])
+    found = pairs.apply(lambda group: stats.spearmanr(group[first], group[second]).statistic if len(group) > 3 else np.nan)
+    by_lineage = found.groupby("lineage").mean().dropna()
+    return statistics.student_mean(by_lineage) if len(by_lineage) else None
 
 
 def three_layers(scores: pd.DataFrame) -> list[str]:
