@@ -1,0 +1,126 @@
+"""From features to clusters: the quantiser of Quantized Reversed Probing.
+
+The score of a representation is a score of its clusters, so everything here belongs to its definition. Two presets: `robust` (all data, 100
+iterations, the best of several starts) and `paper` (the defaults of faiss, which the paper names without settings: 25 iterations, one
+start, and, where there are more than 256 points a cluster, a random subset of so many, of which faiss says nothing).
+"""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+PRESETS = {
+    "robust": {"iterations": 100, "starts": 5, "points_per_cluster": None},
+    "paper": {"iterations": 25, "starts": 1, "points_per_cluster": 256},
+}
+PREPROCESSING = ("none", "l2", "standardize", "pca")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which cluster every picture is in."""
+
+    labels: np.ndarray  # (pictures,) int64 from 0 without gaps
+    requested: int  # clusters asked for
+    objective: float  # mean squared distance to the own centroid, after preprocessing; NaN for given clusters
+    start_objective: float  # the same after the first iteration
+    settings: dict[str, float | int | str]
+
+    @property
+    def count(self) -> int:
+        """Clusters with at least one picture."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def empty(self) -> int:
+        """Clusters asked for that no picture is in."""
+        return self.requested - self.count
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(count,) pictures in each cluster."""
+        return np.bincount(self.labels)
+
+
+def quantise(
+    features, clusters: int, *, preset: str = "robust", preprocessing: str = "none", components: int = 64, spherical: bool = False,
+    starts: int | None = None, seed: int = 0,
+) -> Clusters:  # fmt: skip
+    """k-means clusters of features (faiss).
+
+    Args:
+        features: (pictures, dims), finite; at least `clusters` pictures.
+        clusters: K.
+        preset: of `PRESETS`.
+        preprocessing: "none" (the default reading: Euclidean distance of the raw features), "l2" (rows of length 1), "standardize" (each
+            dimension to mean 0 and sd 1; constant ones become 0), "pca" (the first principal components, as many as `components`).
+        components: kept by "pca".
+        spherical: centroids of length 1.
+        starts: how often k-means starts anew, the best being kept; by default that of the preset.
+        seed: of the starts.
+
+    Returns:
+        Clusters, relabelled so that every one has a picture: where pictures coincide there are fewer than asked for.
+
+    Raises:
+        ValueError: if the features are not a finite matrix, there are fewer pictures than clusters, or a setting is unknown.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2:
+        raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims)")
+    if not np.isfinite(features).all():
+        raise ValueError(f"features: found {np.count_nonzero(~np.isfinite(features))} values that are not finite; expected none")
+    if not 1 <= clusters <= len(features):
+        raise ValueError(f"clusters: found {clusters} for {len(features)} pictures; expected 1 to {len(features)}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset: found {preset!r}; expected one of {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] | ({} if starts is None else {"starts": starts})
+    if chosen["starts"] < 1:
+        raise ValueError(f"starts: found {starts}; expected at least 1")
+    points = preprocessed(features, preprocessing, components)
+    # Names of faiss: niter, nredo; its warnings about few points a cluster go to stdout and tell nothing that the result does not.
+    kmeans = faiss.Kmeans(
+        points.shape[1], clusters, niter=chosen["iterations"], nredo=chosen["starts"], seed=seed, spherical=spherical,
+        max_points_per_centroid=chosen["points_per_cluster"] or len(points), min_points_per_centroid=1,
+    )  # fmt: skip
+    kmeans.train(points)
+    distances, nearest = kmeans.index.search(points, 1)
+    _, labels = np.unique(nearest[:, 0], return_inverse=True)
+    trained_on = min(len(points), (chosen["points_per_cluster"] or len(points)) * clusters)
+    return Clusters(
+        labels.astype(np.int64), clusters, float(distances.astype(np.float64).mean()), float(kmeans.iteration_stats[0]["obj"]) / trained_on,
+        {"preset": preset, "preprocessing": preprocessing, "components": components, "spherical": spherical, "seed": seed, **chosen},
+    )  # fmt: skip
+
+
+def given_clusters(labels) -> Clusters:
+    """Clusters that a method brings along (prototypes, heads, classes): any integers, relabelled from 0.
+
+    Raises:
+        ValueError: if the labels are not a vector of integers with at least one entry.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(f"labels: found {labels.dtype} of shape {labels.shape}; expected integers of shape (pictures,)")
+    names, labels = np.unique(labels, return_inverse=True)
+    return Clusters(labels.astype(np.int64), len(names), float("nan"), float("nan"), {"preset": "given"})
+
+
+def preprocessed(features: np.ndarray, how: str, components: int = 64) -> np.ndarray:
+    """Features as k-means sees them, float32; see `quantise`."""
+    points = np.ascontiguousarray(features, np.float32)
+    if how == "none":
+        return points
+    if how == "l2":
+        return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    if how not in PREPROCESSING:
+        raise ValueError(f"preprocessing: found {how!r}; expected one of {', '.join(PREPROCESSING)}")
+    centred = points - points.mean(0, dtype=np.float64).astype(np.float32)
+    if how == "standardize":
+        spread = centred.std(0)
+        return centred / np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf).astype(np.float32)
+    if not 1 <= components <= min(points.shape):
+        raise ValueError(f"components: found {components}; expected 1 to {min(points.shape)}")
+    _, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    return np.ascontiguousarray(centred @ vectors[:, ::-1][:, :components].astype(np.float32))

@@ -1,0 +1,250 @@
+"""QRP: scores that can be derived (specs/qrp.md 6.1, corrected in section 10), and what must not change them."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lib.measures.quantized_reversed_probing import (
+    agreement_with_labels,
+    cluster_information,
+    concept_attribution,
+    paired_difference,
+    quantized_reversed_probing,
+    reverse_probe,
+)
+from lib.quantisation import given_clusters
+from lib.splits import stratified_split
+
+PICTURES = 20_000
+
+
+def probe_of(clusters, concepts, seed=0):
+    return reverse_probe(clusters, np.asarray(concepts), stratified_split(clusters, seed=seed))
+
+
+def standard_error(probe):
+    return probe.gains.std() / np.sqrt(len(probe.gains))
+
+
+def one_hot(values, count):
+    return np.eye(count, dtype=np.float32)[values]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+# T1 to T7: derived scores
+
+
+def test_clusters_that_are_the_classes_are_fully_explained(rng):
+    concept = rng.integers(0, 50, PICTURES)
+    probe = probe_of(concept, one_hot(concept, 50))
+    assert probe.score == pytest.approx(probe.entropy, abs=0.01)
+    assert probe.normalised == pytest.approx(1, abs=0.002)
+    assert probe.residual_perplexity == pytest.approx(1, abs=0.01)
+    assert (probe.top_1, probe.top_5) == (1, 1)
+
+
+@pytest.mark.parametrize(("clusters", "concepts", "density"), [(100, 200, 0.1), (50, 20, 0.5)])
+def test_independent_concepts_explain_nothing(clusters, concepts, density, rng):
+    labels = rng.integers(0, clusters, PICTURES)
+    probe = probe_of(labels, rng.random((PICTURES, concepts)) < density)
+    assert -0.02 < probe.score < 0.01
+    assert probe.train_score > probe.score
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.1, 4.613), (0.3, 3.078), (0.6, 1.304)])
+def test_a_symmetric_channel_loses_what_theory_says(error, expected, rng):
+    concept = rng.integers(0, 50, PICTURES)
+    labels = np.where(rng.random(PICTURES) < error, (concept + rng.integers(1, 50, PICTURES)) % 50, concept)
+    probe = probe_of(labels, one_hot(concept, 50))
+    spread = np.sqrt(error * (1 - error)) * np.log2(49 * (1 - error) / error)
+    assert probe.score == pytest.approx(expected, abs=3 * spread / np.sqrt(len(probe.test)) + 0.02)
+
+
+def test_xor_needs_the_product_and_and_does_not(rng):
+    one, other = rng.integers(0, 2, (2, PICTURES))
+    both = np.stack([one, other], 1)
+    assert probe_of(one ^ other, both).score == pytest.approx(0, abs=0.005)
+    assert probe_of(one ^ other, np.column_stack([both, one * other])).score == pytest.approx(1, abs=0.005)
+    assert probe_of(2 * one + other, both).score == pytest.approx(2, abs=0.005)
+    assert probe_of(2 * one + other, both[:, :1]).score == pytest.approx(1, abs=0.005)
+
+
+def test_unions_of_conjunctions_need_pairs(rng):
+    # Eight clusters, each the union of two far cells of a 4 x 4 table of colour and object.
+    colour, thing = rng.integers(0, 4, (2, PICTURES))
+    cluster_of = np.empty((4, 4), int)
+    for cell in range(16):
+        row, column = divmod(cell, 4)
+        cluster_of[row, column] = (column + 4 * (row % 2) + 2 * (row // 2)) % 8
+    labels = cluster_of[colour, thing]
+    alone, objects, pairs = one_hot(colour, 4), one_hot(thing, 4), one_hot(4 * colour + thing, 16)
+    scores = [probe_of(labels, y).score for y in (alone, objects, np.column_stack([alone, objects]), pairs)]
+    assert scores[0] == pytest.approx(1, abs=0.02)
+    assert scores[1] == pytest.approx(1, abs=0.05)
+    assert 1.9 < scores[2] < 2.7
+    assert scores[3] == pytest.approx(3, abs=0.02)
+
+
+def test_a_softmax_world_is_recovered(rng):
+    weights, bias = 1.5 * rng.standard_normal((8, 8)), rng.standard_normal(8)
+    every = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    likely = np.exp(every @ weights + bias)
+    likely /= likely.sum(1, keepdims=True)
+    marginal = likely.mean(0)
+    truth = (likely * np.log2(likely)).sum(1).mean() - (marginal * np.log2(marginal)).sum()
+    concepts = rng.integers(0, 2, (PICTURES, 8))
+    labels = (concepts @ weights + bias + rng.gumbel(size=(PICTURES, 8))).argmax(1)
+    probe = probe_of(labels, concepts)
+    assert truth - 0.1 < probe.score < truth + 3 * standard_error(probe)
+    found, planted = (one - one.mean(1, keepdims=True) for one in (probe.classifier.weights, weights))
+    assert np.corrcoef(found.ravel(), planted.ravel())[0, 1] > 0.99
+
+
+# T9 to T12: invariances, nesting, sums, the null
+
+
+def test_names_of_clusters_and_concepts_and_the_sign_of_a_concept_do_not_matter(rng):
+    concepts = rng.integers(0, 2, (4000, 6))
+    labels = (concepts @ rng.standard_normal((6, 5)) + rng.gumbel(size=(4000, 5))).argmax(1)
+    split = stratified_split(labels)
+    score = reverse_probe(labels, concepts, split).score
+    renamed = rng.permutation(5)[labels]
+    for other, y in (
+        (renamed, concepts), (labels, concepts[:, ::-1]), (labels, np.column_stack([concepts, concepts[:, 0]])),
+        (labels, np.abs(concepts - np.array([1, 0, 0, 0, 0, 0]))), (labels, np.column_stack([concepts, np.ones(4000)])),
+    ):  # fmt: skip
+        assert reverse_probe(other, y, split).score == pytest.approx(score, abs=0.003)
+
+
+def test_more_concepts_never_hurt_the_training_pictures(rng):
+    concepts = rng.integers(0, 2, (4000, 12))
+    labels = (concepts[:, :6] @ rng.standard_normal((6, 5)) + rng.gumbel(size=(4000, 5))).argmax(1)
+    split = stratified_split(labels)
+    scores = [reverse_probe(labels, concepts[:, :count], split, penalties=[0]).train_score for count in (0, 2, 4, 6, 12)]
+    assert scores[0] == pytest.approx(0, abs=1e-6)
+    assert (np.diff(scores) > -1e-5).all()
+
+
+def test_information_of_clusters_sums_to_the_score(rng):
+    concept = rng.integers(0, 30, 5000)
+    labels = np.where(concept < 10, concept, rng.integers(10, 30, 5000))  # ten clusters are a concept each, twenty are nothing
+    probe = probe_of(labels, one_hot(concept, 30))
+    information = cluster_information(probe, labels)
+    shares = np.bincount(labels[probe.test], minlength=30) / len(probe.test)
+    assert np.nansum(shares * information) == pytest.approx(probe.score, abs=1e-9)
+    assert information[:10].min() > 4
+    assert np.nanmax(information[10:]) < 1.5
+
+
+def test_attribution_names_the_concept_of_a_cluster(rng):
+    concepts = (rng.random((8000, 10)) < 0.2).astype(np.float32)
+    labels = np.where(concepts[:, 3] * concepts[:, 5] > 0, 0, 1 + rng.integers(0, 3, 8000))
+    found = concept_attribution(probe_of(labels, concepts), labels, concepts)
+    assert found.shape == (4, 10)
+    assert set(np.argsort(-found[0])[:2]) == {3, 5}
+    assert found[0, [3, 5]].min() > 5 * np.abs(np.delete(found[0], [3, 5])).max()
+
+
+def test_p_values_are_uniform_for_concepts_that_say_nothing():
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(40):
+        labels = given_clusters(rng.integers(0, 4, 400))
+        concepts = rng.integers(0, 2, (400, 3))
+        found.append(quantized_reversed_probing(labels, concepts, splits=1, permutations=19, penalties=[0.1, 1e-3], seed=number).p_value)
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+    assert min(found) >= 0.05
+
+
+# T14 and the whole measure
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Pictures with a colour and a shape; one network codes both, another only the colour, a third nothing."""
+    rng = np.random.default_rng(0)
+    colour, shape = rng.integers(0, 5, (2, 3000))
+    concepts = np.column_stack([one_hot(colour, 5), one_hot(shape, 5)])
+    code = rng.standard_normal((10, 16))
+    noise = 0.3 * rng.standard_normal((3, 3000, 16))
+    return concepts, {
+        "both": concepts @ code + noise[0],
+        "colour": concepts[:, :5] @ code[:5] + noise[1],
+        "nothing": noise[2],
+    }
+
+
+@pytest.fixture(scope="module")
+def scores(world):
+    concepts, networks = world
+    settings = {"clusters": 25, "permutations": 9, "starts": 3}
+    return {name: quantized_reversed_probing(features, concepts, **settings) for name, features in networks.items()}
+
+
+def test_networks_are_ordered_by_what_they_code(scores):
+    assert scores["both"].score > 4
+    assert 1.5 < scores["colour"].score < 2.4
+    assert scores["nothing"].score == pytest.approx(0, abs=0.02)
+    for one in scores.values():
+        assert one.interval[0] <= one.score <= one.interval[1]
+        assert one.train_score >= one.score - 0.01
+        assert one.null < 0.02
+    assert scores["both"].p_value == 0.1  # the least that 9 permutations allow
+    assert scores["both"].calibrated == pytest.approx(scores["both"].normalised, abs=0.02)
+    assert scores["both"].clusters["contribution"].sum() == pytest.approx(scores["both"].probes[0].score, abs=1e-9)
+    assert len(scores["both"].replicates) == 6
+
+
+def test_two_networks_are_compared_on_the_same_pictures(scores):
+    difference = paired_difference(scores["both"], scores["colour"])
+    assert difference.value == pytest.approx(scores["both"].score - scores["colour"].score, abs=0.1)
+    assert difference.low > 1.5
+    same = paired_difference(scores["both"], scores["both"])
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert difference.count > 400  # of 600 test pictures
+
+
+def test_the_interval_covers_other_clusterings_and_splits(world, scores):
+    concepts, networks = world
+    settings = {"clusters": 25, "permutations": 0, "starts": 3}
+    others = [quantized_reversed_probing(networks["both"], concepts, seed=seed, **settings).score for seed in (10, 20, 30)]
+    low, high = scores["both"].interval
+    assert np.mean([low - 0.05 < other < high + 0.05 for other in others]) == 1
+    assert high - low > 0.02
+
+
+def test_coinciding_pictures_tiny_clusters_and_constant_concepts_are_reported(rng):
+    features = np.repeat(rng.standard_normal((30, 4)), 20, 0)
+    concepts = np.column_stack([np.repeat(np.eye(30)[:, :10], 20, 0), np.zeros(600), np.ones(600)])
+    found = quantized_reversed_probing(features, concepts, clusters=100, clusterings=1, splits=1, permutations=1)
+    assert (found.replicates["clusters"].item(), found.replicates["empty"].item()) == (30, 70)
+    assert np.isfinite(found.score)
+    alone = quantized_reversed_probing(given_clusters(np.minimum(np.arange(600), 40)), concepts, splits=1, permutations=0)
+    assert alone.replicates["alone"].item() == 40
+    assert np.isfinite(alone.score)
+    assert np.isnan(alone.p_value)
+
+
+def test_agreement_with_a_partition_is_zero_by_chance_and_one_for_itself(rng):
+    labels = rng.integers(0, 20, 2000)
+    assert agreement_with_labels(labels, labels) == pytest.approx(1)
+    assert agreement_with_labels(rng.integers(0, 100, 2000), labels) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(("features", "concepts", "settings", "message"), [
+    (np.zeros((100, 2)), np.zeros((99, 3)), {}, r"concepts: found shape \(99, 3\); expected \(100, concepts\)"),
+    (np.zeros((100, 2)), np.zeros(100), {}, r"concepts: found shape \(100,\)"),
+    (np.full((100, 2), np.nan), np.zeros((100, 3)), {"clusters": 2}, "features: found 200 values that are not finite"),
+    (np.zeros((100, 2)), np.zeros((100, 3)), {"clusters": 101}, "clusters: found 101 for 100 pictures"),
+    (np.eye(100), np.full((100, 3), np.inf), {"clusters": 2}, "inputs: found .* values that are not finite"),
+    (np.zeros((100, 2)), np.zeros((100, 3)), {"splits": 0}, "splits: found 0; expected at least 1"),
+    (np.zeros((100, 2)), np.zeros((100, 3)), {"permutations": -1}, "permutations: found -1; expected at least 0"),
+    (np.zeros((100, 2)), np.zeros((100, 3)), {"preset": "authors", "clusters": 2}, "preset: found 'authors'; expected one of robust"),
+])  # fmt: skip
+def test_bad_input_is_named(features, concepts, settings, message):
+    with pytest.raises(ValueError, match=message):
+        quantized_reversed_probing(features, concepts, **settings)
