@@ -1,0 +1,234 @@
+"""What lies behind a score of Quantized Reversed Probing: blocks of concepts, richer probes, more pictures, and concepts seen both ways.
+
+A block is the set of concepts of one kind, e.g. all colours. Everything here refits the reverse probe of
+`lib.measures.quantized_reversed_probing` on one clustering and one split, and returns tables.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from scipy import optimize
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lib.keyed_random import generator
+from lib.measures.quantized_reversed_probing import PENALTIES, reverse_probe
+from lib.splits import Split
+
+Blocks = Mapping[str, np.ndarray]  # name -> (pictures, concepts of the block)
+
+
+def blocks_of(concepts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Concepts grouped by the part of their name before the colon: "colour: red" and "colour: blue" are one block."""
+    names = [str(column).partition(":")[0].strip() for column in concepts.columns]
+    return {name: concepts.loc[:, [other == name for other in names]].to_numpy(np.float32) for name in dict.fromkeys(names)}
+
+
+def joined(blocks: Blocks, names: Sequence[str] | None = None) -> np.ndarray:
+    """The concepts of several blocks side by side; all of them by default, none for an empty list."""
+    names = list(blocks) if names is None else list(names)
+    if unknown := [name for name in names if name not in blocks]:
+        raise ValueError(f"blocks: found {unknown[0]!r}; expected some of {', '.join(blocks)}")
+    rows = len(next(iter(blocks.values())))
+    return np.concatenate([np.zeros((rows, 0), np.float32), *(blocks[name] for name in names)], 1)
+
+
+def block_gains(
+    clusters, blocks: Blocks, split: Split, *, permutations: int = 9, penalties: Sequence[float] = PENALTIES, seed: int = 0
+) -> pd.DataFrame:
+    """Every block alone, and what it adds to all others.
+
+    gain(S | B) = I(B and S) - I(B). Concepts of chance cost a little on test pictures, so a gain is to be compared with that of the same
+    block with its rows permuted.
+
+    Args:
+        clusters: (pictures,) integers from 0.
+        blocks: name -> (pictures, concepts).
+        split: of the pictures.
+        permutations: of the rows of a block.
+        penalties: of the probe.
+        seed: of the permutations.
+
+    Returns:
+        One row a block: block, concepts, alone, gain, null_mean, null_sd, p_value (all information in bits).
+    """
+    everything = reverse_probe(clusters, joined(blocks), split, penalties=penalties).score
+    rows = []
+    for name, block in blocks.items():
+        others = joined(blocks, [other for other in blocks if other != name])
+        without = reverse_probe(clusters, others, split, penalties=penalties).score
+        null = [
+            reverse_probe(
+                clusters, np.column_stack([others, block[generator(seed, 41, number).permutation(len(block))]]), split, penalties=penalties
+            ).score
+            - without
+            for number in range(permutations)
+        ]
+        gain = everything - without
+        rows.append({
+            "block": name, "concepts": block.shape[1], "alone": reverse_probe(clusters, block, split, penalties=penalties).score,
+            "gain": gain, "null_mean": np.mean(null) if null else np.nan, "null_sd": np.std(null) if null else np.nan,
+            "p_value": (1 + sum(one >= gain for one in null)) / (1 + len(null)) if null else np.nan,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Sequence[float] = PENALTIES) -> pd.DataFrame:
+    """How the score divides among blocks, whatever the order of adding them: Shapley values, from 2^B fits.
+
+    Returns:
+        One row a block: block, value (bits); the values sum to the score of all blocks minus that of none.
+
+    Raises:
+        ValueError: if there are more than 10 blocks.
+    """
+    names = list(blocks)
+    if len(names) > 10:
+        raise ValueError(f"blocks: found {len(names)}; expected at most 10, since 2^B probes are fitted")
+    subsets = [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
+    score = {frozenset(subset): reverse_probe(clusters, joined(blocks, subset), split, penalties=penalties).score for subset in subsets}
+    rows = []
+    for name in names:
+        value = 0.0
+        for subset in map(frozenset, subsets):
+            if name not in subset:
+                weight = factorial(len(subset)) * factorial(len(names) - len(subset) - 1) / factorial(len(names))
+                value += weight * (score[subset | {name}] - score[subset])
+        rows.append({"block": name, "value": value})
+    return pd.DataFrame(rows)
+
+
+def probe_ladder(
+    clusters, blocks: Blocks, split: Split, *, pairs: int = 64, penalties: Sequence[float] = PENALTIES, seed: int = 0
+) -> pd.DataFrame:
+    """Probes of growing power on the same concepts: what is explained by sums, what only by interactions, what not at all.
+
+    The steps are the constant prediction, the best single block, all concepts (the measure itself), all concepts with products of pairs
+    (the `pairs` products that fit the residuals of the training pictures best), and boosted trees.
+
+    Returns:
+        One row a step: probe, score, low, high (bits; normal interval over test pictures).
+    """
+    concepts = joined(blocks)
+    own = np.asarray(clusters)[split.test]
+    singles = {name: reverse_probe(clusters, block, split, penalties=penalties) for name, block in blocks.items()}
+    best = max(singles, key=lambda name: singles[name].score)
+    additive = reverse_probe(clusters, concepts, split, penalties=penalties)
+    products = _products(concepts, screened_pairs(clusters, concepts, split, additive.classifier, pairs))
+    steps = {
+        "constant": np.zeros(len(own)),
+        f"best block ({best})": singles[best].gains,
+        "all concepts": additive.gains,
+        "with products of pairs": reverse_probe(clusters, np.column_stack([concepts, products]), split, penalties=penalties).gains,
+        "boosted trees": _tree_gains(np.asarray(clusters), concepts, split, seed),
+    }
+    rows = []
+    for name, gains in steps.items():
+        reach = 1.96 * gains.std() / np.sqrt(len(gains))
+        rows.append({"probe": name, "score": gains.mean(), "low": gains.mean() - reach, "high": gains.mean() + reach})
+    return pd.DataFrame(rows)
+
+
+def screened_pairs(clusters, concepts, split: Split, classifier, count: int) -> np.ndarray:
+    """The pairs of concepts whose product correlates most with the residuals of a fitted probe on its training pictures, (count, 2).
+
+    For a product z the squared slope of the loss, scaled by the spread of z: sum_k (z' (p_k - 1[k]))^2 / (n var z).
+    """
+    rows, own = np.asarray(concepts, np.float32)[split.train], np.asarray(clusters)[split.train]
+    residuals = np.exp(classifier.log_probabilities(rows))
+    residuals[np.arange(len(own)), own] -= 1
+    scores = np.zeros((rows.shape[1],) * 2)
+    for first in range(rows.shape[1]):
+        products = rows[:, first, None] * rows[:, first + 1 :]
+        spread = products.var(0) * len(rows)
+        slopes = np.square(products.T @ residuals).sum(1)
+        scores[first, first + 1 :] = np.where(spread > 0, slopes / np.maximum(spread, 1e-12), 0)
+    order = np.argsort(-scores, axis=None, kind="stable")[: min(count, np.count_nonzero(scores))]
+    return np.column_stack(np.unravel_index(order, scores.shape))
+
+
+def learning_curve(
+    clusters, concepts, split: Split, *, shares: Sequence[float] = (0.1, 0.2, 0.4, 0.7, 1.0), penalties: Sequence[float] = PENALTIES,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, float]:  # fmt: skip
+    """The score with fewer training pictures, and where I(N) = I_inf - a / N leads.
+
+    Returns:
+        Rows of pictures (trained on), score, train_score; and I_inf in bits, by least squares.
+    """
+    order = generator(seed, 42).permutation(len(split.train))
+    rows = []
+    for share in shares:
+        part = np.sort(split.train[order[: max(1, round(share * len(order)))]])
+        probe = reverse_probe(clusters, concepts, Split(part, split.validation, split.test, split.alone), penalties=penalties)
+        rows.append({"pictures": len(part), "score": probe.score, "train_score": probe.train_score})
+    table = pd.DataFrame(rows)
+    (limit, _), _ = optimize.curve_fit(lambda n, limit, a: limit - a / n, table["pictures"], table["score"], p0=(table["score"].max(), 1.0))
+    return table, float(limit)
+
+
+def forward_and_reverse(
+    features, clusters, concepts: pd.DataFrame, split: Split, *, penalties: Sequence[float] = PENALTIES
+) -> pd.DataFrame:
+    """Each concept both ways: can it be read from the features (forward), and does it organise the clusters (reverse)?
+
+    Args:
+        features: (pictures, dims).
+        clusters: (pictures,) integers from 0.
+        concepts: (pictures, concepts) of 0 and 1, with names.
+        split: of the pictures.
+        penalties: of the reverse probe.
+
+    Returns:
+        One row a concept that is present and absent among both training and test pictures: concept, frequency, forward (area under the ROC
+        curve of a linear probe on test pictures), alone (bits), gain over all others (bits).
+    """
+    values = concepts.to_numpy(np.float32)
+    everything = reverse_probe(clusters, values, split, penalties=penalties)
+    kept = [everything.classifier.penalty]  # what leaving one concept out changes is little beside what the penalty would
+    both = [(part.min(0) < part.max(0)) for part in (values[split.train], values[split.test])]
+    chosen = np.flatnonzero(both[0] & both[1])
+    forward = _forward_areas(np.asarray(features, np.float32), values[:, chosen], split)
+    rows = []
+    for column, area in zip(chosen, forward, strict=True):
+        rest = reverse_probe(clusters, np.delete(values, column, 1), split, penalties=kept).score
+        rows.append({
+            "concept": concepts.columns[column], "frequency": values[:, column].mean(), "forward": area,
+            "alone": reverse_probe(clusters, values[:, [column]], split, penalties=kept).score, "gain": everything.score - rest,
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["concept", "frequency", "forward", "alone", "gain"])
+
+
+def _forward_areas(features, present, split):
+    """Area under the ROC curve of a ridge regression from the features to every concept at once, on test pictures."""
+    probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 7), alpha_per_target=True))
+    probe.fit(features[split.train], present[split.train])
+    predicted = probe.predict(features[split.test]).reshape(len(split.test), -1)
+    return [roc_auc_score(truth, score) for truth, score in zip(present[split.test].T, predicted.T, strict=True)]
+
+
+def _products(concepts, pairs):
+    return concepts[:, pairs[:, 0]] * concepts[:, pairs[:, 1]]
+
+
+def _tree_gains(clusters, concepts, split, seed):
+    """Gains of boosted trees, mixed with the constant prediction as validation pictures ask for, as in `reverse_probe`."""
+    trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=8, early_stopping=False, random_state=seed)
+    trees.fit(concepts[split.train], clusters[split.train])
+    prior = np.bincount(clusters[split.train]) / len(split.train)
+
+    def likely(part, weight):
+        own = clusters[part]
+        predicted = trees.predict_proba(concepts[part])[np.arange(len(own)), own]
+        return (1 - weight) * predicted + weight * prior[own]
+
+    weight = optimize.minimize_scalar(lambda one: -np.log(likely(split.validation, one)).mean(), bounds=(1e-6, 1), method="bounded").x
+    own = clusters[split.test]
+    shares = np.bincount(own, minlength=len(prior)) / len(own)
+    return np.log2(likely(split.test, weight)) - np.log2(shares[own])

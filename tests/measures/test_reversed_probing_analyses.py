@@ -1,0 +1,103 @@
+"""Blocks, ladders and curves on clusters whose explanation is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.measures.quantized_reversed_probing import reverse_probe
+from lib.measures.reversed_probing_analyses import (
+    block_gains,
+    blocks_of,
+    forward_and_reverse,
+    joined,
+    learning_curve,
+    probe_ladder,
+    screened_pairs,
+    shapley_over_blocks,
+)
+from lib.splits import stratified_split
+
+PENALTIES = (1e-2, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Clusters are colour x shape; size says nothing; two more concepts organise only by their exclusive or."""
+    rng = np.random.default_rng(0)
+    colour, shape, size = rng.integers(0, (4, 3, 5), (6000, 3)).T
+    one, other = rng.integers(0, 2, (2, 6000))
+    columns = [f"{block}: {i}" for block, count in (("colour", 4), ("shape", 3), ("size", 5)) for i in range(count)]
+    values = np.column_stack([np.eye(4)[colour], np.eye(3)[shape], np.eye(5)[size], one, other])
+    concepts = pd.DataFrame(values, columns=[*columns, "mark: a", "mark: b"])
+    clusters = 3 * colour + shape
+    return clusters, 2 * clusters + (one ^ other), concepts, stratified_split(clusters)
+
+
+def test_blocks_are_the_parts_before_the_colon(world):
+    blocks = blocks_of(world[2])
+    assert {name: block.shape[1] for name, block in blocks.items()} == {"colour": 4, "shape": 3, "size": 5, "mark": 2}
+    np.testing.assert_array_equal(joined(blocks), world[2].to_numpy())
+    assert joined(blocks, []).shape == (6000, 0)
+    with pytest.raises(ValueError, match="blocks: found 'taste'; expected some of colour, shape, size, mark"):
+        joined(blocks, ["taste"])
+
+
+def test_blocks_gain_what_they_alone_can_say(world):
+    clusters, _, concepts, split = world
+    table = block_gains(clusters, blocks_of(concepts), split, permutations=4, penalties=PENALTIES).set_index("block")
+    np.testing.assert_allclose(table["alone"], [2, np.log2(3), 0, 0], atol=0.02)
+    np.testing.assert_allclose(table["gain"], [2, np.log2(3), 0, 0], atol=0.02)
+    np.testing.assert_allclose(table["null_mean"], 0, atol=0.02)
+    assert table.loc["colour", "p_value"] == pytest.approx(1 / 5)
+
+
+def test_repeated_blocks_share_their_value_and_all_values_sum_to_the_score(world):
+    clusters, _, concepts, split = world
+    blocks = blocks_of(concepts)
+    blocks = {"colour": blocks["colour"], "colour again": blocks["colour"], "shape": blocks["shape"]}
+    values = shapley_over_blocks(clusters, blocks, split, penalties=PENALTIES).set_index("block")["value"]
+    np.testing.assert_allclose(values, [1, 1, np.log2(3)], atol=0.02)
+    everything, nothing = (reverse_probe(clusters, joined(blocks, names), split, penalties=PENALTIES).score for names in (None, []))
+    assert values.sum() == pytest.approx(everything - nothing, abs=1e-9)
+    with pytest.raises(ValueError, match="blocks: found 11; expected at most 10"):
+        shapley_over_blocks(clusters, {str(i): blocks["shape"] for i in range(11)}, split)
+
+
+def test_the_ladder_finds_what_only_interactions_explain(world):
+    _, clusters, concepts, _ = world
+    split = stratified_split(clusters)
+    table = probe_ladder(clusters, blocks_of(concepts), split, pairs=5, penalties=PENALTIES)
+    assert table["probe"].tolist() == ["constant", "best block (colour)", "all concepts", "with products of pairs", "boosted trees"]
+    np.testing.assert_allclose(table["score"][:4], [0, 2, 2 + np.log2(3), 3 + np.log2(3)], atol=0.08)
+    assert 2.8 + np.log2(3) < table["score"][4] < 3 + np.log2(3)  # trees find the exclusive or, less sharply
+    assert (table["low"] <= table["score"]).all()
+    additive = reverse_probe(clusters, concepts.to_numpy(), split, penalties=PENALTIES)
+    best = screened_pairs(clusters, concepts.to_numpy(), split, additive.classifier, 1)
+    assert best.tolist() == [[12, 13]]
+
+
+def test_the_learning_curve_leads_to_the_truth():
+    rng = np.random.default_rng(0)
+    concept = rng.integers(0, 20, 12_000)
+    clusters = np.where(rng.random(12_000) < 0.3, (concept + rng.integers(1, 20, 12_000)) % 20, concept)
+    truth = np.log2(20) + 0.3 * np.log2(0.3) + 0.7 * np.log2(0.7) - 0.3 * np.log2(19)
+    table, limit = learning_curve(clusters, np.eye(20)[concept], stratified_split(clusters), penalties=(1e-6,))
+    assert table["score"].iloc[0] < table["score"].iloc[-1]
+    assert table["train_score"].iloc[0] > table["train_score"].iloc[-1]
+    assert limit == pytest.approx(truth, abs=0.1)
+
+
+def test_a_concept_can_be_present_without_organising(world):
+    clusters, _, concepts, split = world
+    rng = np.random.default_rng(1)
+    values = concepts.to_numpy()
+    code = np.column_stack([values[:, :7], 0.05 * values[:, 7:12]])
+    features = code @ rng.standard_normal((12, 12)) + 0.005 * rng.standard_normal((6000, 12))
+    table = forward_and_reverse(features, clusters, concepts.assign(always=1), split, penalties=PENALTIES).set_index("concept")
+    assert "always" not in table.index
+    assert table.loc["size: 0", "forward"] > 0.9
+    assert table.loc["size: 0", "alone"] == pytest.approx(0, abs=0.01)
+    assert table.loc["colour: 0", "forward"] > 0.9
+    assert table.loc["colour: 0", "alone"] == pytest.approx(0.811, abs=0.02)  # the entropy of one in four
+    assert table.loc["mark: a", "forward"] == pytest.approx(0.5, abs=0.06)
+    assert table.loc["colour: 0", "gain"] < 0.05  # the other colours name it

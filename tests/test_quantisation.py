@@ -1,0 +1,97 @@
+"""k-means as the quantiser of QRP: presets, preprocessing, and what faiss does not say."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_mutual_info_score
+
+from lib.quantisation import given_clusters, preprocessed, quantise
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    rng = np.random.default_rng(0)
+    names = rng.integers(0, 20, 6000)
+    return (6 * rng.standard_normal((20, 8)))[names] + rng.standard_normal((6000, 8)), names
+
+
+def squares(points, labels):
+    """Mean squared distance to the mean of the own cluster."""
+    return sum(np.square(points[labels == one] - points[labels == one].mean(0)).sum() for one in np.unique(labels)) / len(points)
+
+
+def test_blobs_are_found_as_well_as_by_scikit_learn(blobs):
+    points, names = blobs
+    found = quantise(points, 20, starts=10)
+    assert adjusted_mutual_info_score(names, found.labels) > 0.95
+    reference = KMeans(20, n_init=10, random_state=0).fit(points)
+    assert found.objective < 1.02 * reference.inertia_ / len(points)
+    assert found.objective == pytest.approx(squares(points, found.labels), rel=1e-3)
+    assert found.start_objective > found.objective
+
+
+def test_more_starts_are_no_worse_and_the_paper_preset_has_one(blobs):
+    one, many = (quantise(blobs[0], 20, preset=preset) for preset in ("paper", "robust"))
+    assert one.objective >= many.objective
+    assert (one.settings["starts"], one.settings["iterations"], one.settings["points_per_cluster"]) == (1, 25, 256)
+    assert (many.settings["starts"], many.settings["iterations"], many.settings["points_per_cluster"]) == (5, 100, None)
+
+
+def test_all_points_train_the_robust_preset_and_a_subset_the_paper_one():
+    # 3,000 points to the left, 20 to the right: a subset of 2 x 256 would move the left centroid visibly
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.standard_normal((30_000, 1)), 100 + rng.standard_normal((20, 1))])
+    robust, paper = (quantise(points, 2, preset=preset, seed=3) for preset in ("robust", "paper"))
+    assert robust.sizes.tolist() in ([30_000, 20], [20, 30_000])
+    assert robust.objective <= paper.objective
+
+
+def test_the_same_seed_gives_the_same_clusters(blobs):
+    one, again, other = (quantise(blobs[0], 50, starts=1, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.labels, again.labels)
+    assert adjusted_mutual_info_score(one.labels, other.labels) < 0.999
+
+
+def test_coinciding_points_make_fewer_clusters_without_gaps():
+    found = quantise(np.repeat(np.arange(30.0)[:, None], 10, 0), 100)
+    assert (found.count, found.requested, found.empty) == (30, 100, 70)
+    assert found.sizes.tolist() == [10] * 30
+
+
+def test_preprocessing_is_what_it_says(blobs):
+    points = blobs[0] * np.geomspace(1, 1000, 8) + 5
+    points[:, 3] = 7
+    np.testing.assert_allclose(np.linalg.norm(preprocessed(points, "l2"), axis=1), 1, rtol=1e-5)
+    standard = preprocessed(points, "standardize")
+    np.testing.assert_allclose(standard.std(0), [1, 1, 1, 0, 1, 1, 1, 1], atol=1e-4)
+    np.testing.assert_allclose(standard.mean(0), 0, atol=1e-3)
+    components = preprocessed(points, "pca", 3)
+    centred = points - points.mean(0)
+    np.testing.assert_allclose(components.var(0), np.linalg.svd(centred, compute_uv=False)[:3] ** 2 / len(points), rtol=1e-3)
+    np.testing.assert_allclose(preprocessed(points, "none"), points, rtol=1e-6)
+    scaled = [quantise(points, 20, preprocessing=how, starts=3) for how in ("none", "standardize")]
+    assert adjusted_mutual_info_score(blobs[1], scaled[0].labels) < adjusted_mutual_info_score(blobs[1], scaled[1].labels)
+
+
+def test_given_clusters_are_relabelled():
+    found = given_clusters(np.array([7, -2, 7, 30]))
+    assert found.labels.tolist() == [1, 0, 1, 2]
+    assert (found.count, found.empty) == (3, 0)
+    for wrong in (np.zeros(3), np.zeros((2, 2), int), np.zeros(0, int)):
+        with pytest.raises(ValueError, match="labels: found"):
+            given_clusters(wrong)
+
+
+@pytest.mark.parametrize(("features", "settings", "message"), [
+    (np.zeros(5), {}, r"features: found shape \(5,\)"),
+    (np.array([[np.nan, 1], [0, np.inf]]), {}, "features: found 2 values that are not finite"),
+    (np.zeros((5, 2)), {"clusters": 6}, "clusters: found 6 for 5 pictures; expected 1 to 5"),
+    (np.zeros((5, 2)), {"clusters": 0}, "clusters: found 0"),
+    (np.zeros((5, 2)), {"preset": "fast"}, "preset: found 'fast'; expected one of robust, paper"),
+    (np.zeros((5, 2)), {"preprocessing": "whiten"}, "preprocessing: found 'whiten'; expected one of none, l2, standardize, pca"),
+    (np.zeros((5, 2)), {"preprocessing": "pca"}, "components: found 64; expected 1 to 2"),
+    (np.zeros((5, 2)), {"starts": 0}, "starts: found 0"),
+])  # fmt: skip
+def test_bad_input_is_named(features, settings, message):
+    with pytest.raises(ValueError, match=message):
+        quantise(features, **{"clusters": 2} | settings)
