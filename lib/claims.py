@@ -49,8 +49,8 @@ def table(claims: list[Claim]) -> pd.DataFrame:
         "claim": one.claim,
         "in the paper": one.paper,
         "holds if": one.rule,
-        "here (95 % CI)": "" if one.here is None else _shown(one.here),
-        "n": "" if one.here is None else str(one.here.count),
+        "here (95 % CI)": "" if one.verdict == NOT_TESTABLE else _shown(one.here),
+        "n": "" if one.verdict == NOT_TESTABLE else str(one.here.count),
         "verdict": one.verdict,
     } for one in claims])
 

@@ -31,7 +31,7 @@ def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, c
         return arrays
 
     inputs = {"encoder": encoder.identity, "pictures": pictures.identity, "layers": list(names), "count": count, "seed": seed}
-    arrays = store.fetch("extremes", inputs, make, code=[activations, *_code_of(encoder)])
+    arrays = store.fetch("extremes", inputs, make, code=[activations, *code_of(encoder)])
     found = {}
     for name in names:
         columns = {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.rpartition("/")[0] == name}
@@ -40,7 +40,7 @@ def extremes_of(encoder: Encoder, pictures: Pictures, names: Sequence[str], *, c
     return found
 
 
-def _code_of(encoder: Encoder) -> list:
+def code_of(encoder: Encoder) -> list:
     """The modules of `lib` that define the network and its preprocessing: equal weights in other code are another function."""
     names = {type(layer).__module__ for layer in encoder.module.modules()} | {encoder.preprocess.__module__}
     return [sys.modules[name] for name in sorted(names) if name.startswith("lib.")]
