@@ -29,6 +29,7 @@ from lib.splits import Split, stratified_split
 from lib.statistics import Estimate
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_PATIENCE = 2
 _TEMPERATURES = np.geomspace(0.5, 20, 12)
 
 
@@ -223,7 +224,8 @@ def reverse_probe(clusters, concepts, split: Split, *, penalties: Sequence[float
         clusters: (pictures,) integers from 0 without gaps.
         concepts: (pictures, concepts) of 0 and 1, or any finite numbers; no column is needed.
         split: which pictures train, choose the penalty and the calibration, and test.
-        penalties: candidates, in nats per squared weight; the constant prediction is always a candidate.
+        penalties: candidates, in nats per squared weight, tried from the strongest until two in a row are no better on the validation
+            pictures; the constant prediction is always a candidate.
 
     Raises:
         ValueError: if shapes disagree or values are not finite (see `LogisticProblem`).
@@ -235,13 +237,19 @@ def reverse_probe(clusters, concepts, split: Split, *, penalties: Sequence[float
     count = int(clusters.max()) + 1
     problem = LogisticProblem(concepts[split.train], clusters[split.train], classes=count)
     prior = np.log(np.bincount(clusters[split.train], minlength=count) / len(split.train))
-    chosen = None
-    for classifier in problem.path(penalties):
-        calibration = _calibrated(classifier, concepts[split.validation], clusters[split.validation], prior)
-        if chosen is None or calibration[0] < chosen[1][0]:
-            chosen = classifier, calibration
-    classifier, (_, temperature, ignorance) = chosen
-    return _scored(classifier, temperature, ignorance, clusters, concepts, split, prior)
+    fitted = chosen = best = None
+    worse = 0
+    for penalty in sorted(set(penalties), reverse=True):
+        fitted = problem.fit(penalty, start=fitted)
+        calibration = _calibrated(fitted, concepts[split.validation], clusters[split.validation], prior)
+        if best is None or calibration[0] < best[0]:
+            chosen, best, worse = fitted, calibration, 0
+        else:
+            worse += 1
+        if worse == _PATIENCE:  # weaker penalties fit noise, and take longest to do so
+            break
+    _, temperature, ignorance = best
+    return _scored(chosen, temperature, ignorance, clusters, concepts, split, prior)
 
 
 def cluster_information(probe: ReverseProbe, clusters) -> np.ndarray:
