@@ -30,6 +30,7 @@ from lib.statistics import Estimate
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _PATIENCE = 2
+_TOLERANCE = 1e-4  # leaves about 1e-8 / 2 nats a weight, far below the sampling error of any score
 _TEMPERATURES = np.geomspace(0.5, 20, 12)
 
 
@@ -240,7 +241,7 @@ def reverse_probe(clusters, concepts, split: Split, *, penalties: Sequence[float
     fitted = chosen = best = None
     worse = 0
     for penalty in sorted(set(penalties), reverse=True):
-        fitted = problem.fit(penalty, start=fitted)
+        fitted = problem.fit(penalty, start=fitted, tolerance=_TOLERANCE)
         calibration = _calibrated(fitted, concepts[split.validation], clusters[split.validation], prior)
         if best is None or calibration[0] < best[0]:
             chosen, best, worse = fitted, calibration, 0
