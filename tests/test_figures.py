@@ -98,7 +98,9 @@ def test_labels_beside_the_axes_are_in_the_order_of_their_points_and_never_overl
     heights = [boxes[names[index]].y0 for index in np.argsort(y, kind="stable")]
     assert (np.diff(heights) > 0.9 * boxes[names[0]].height).all()
     assert min(box.x0 for box in boxes.values()) > axes.get_window_extent().x1
-    assert all(box.y0 >= 0 and box.y1 <= figure.bbox.height and box.x1 <= figure.bbox.width for box in boxes.values())
+    column = axes.get_window_extent()
+    assert all(column.y0 - box.height < box.y0 and box.y1 < column.y1 + box.height for box in boxes.values())
+    assert max(box.x1 for box in boxes.values()) <= figure.bbox.width
 
 
 def test_a_label_stands_beside_its_point_where_there_is_room(style):

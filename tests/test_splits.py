@@ -24,6 +24,13 @@ def test_shares_hold_for_tiny_clusters_on_average_and_each_is_trained_on():
     assert len(np.unique(labels[split.train])) == 10_000
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_every_cluster_is_trained_on_even_where_hardly_anything_is(size):
+    labels = np.arange(3000) // size
+    split = stratified_split(labels, test=0.3, validation=0.65)
+    assert len(np.unique(labels[split.train])) == labels.max() + 1
+
+
 def test_a_cluster_of_one_is_trained_on_and_counted():
     split = stratified_split(np.array([0, 0, 0, 1, 2, 2, 2, 2]), test=0.9, validation=0.05)
     assert split.alone == 1
