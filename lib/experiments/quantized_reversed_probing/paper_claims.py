@@ -1,6 +1,7 @@
 """The claims of notebook 01, each with the rule by which it is judged.
 
-The rules were written before representations were compared; only the network that was taught the class had been scored, in a trial of speed.
+The rules were written before representations were compared; one, the network that was taught the class, had been scored in a trial of
+speed.
 
 No number of the paper could be established (specs/qrp.md 0), so the claims are its statements and the relations that follow from its
 definition. Intervals are over seeds where representations are trained here, else over representations or pictures.
