@@ -149,6 +149,7 @@ def test_attribution_names_the_concept_of_a_cluster(rng):
     assert found[0, [3, 5]].min() > 5 * np.abs(np.delete(found[0], [3, 5])).max()
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_for_concepts_that_say_nothing():
     rng = np.random.default_rng(0)
     found = []
@@ -208,6 +209,7 @@ def test_two_networks_are_compared_on_the_same_pictures(scores):
     assert difference.count > 400  # of 600 test pictures
 
 
+@pytest.mark.slow
 def test_the_interval_covers_other_clusterings_and_splits(world, scores):
     concepts, networks = world
     settings = {"clusters": 25, "permutations": 0, "starts": 3}

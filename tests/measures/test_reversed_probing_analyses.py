@@ -63,6 +63,7 @@ def test_repeated_blocks_share_their_value_and_all_values_sum_to_the_score(world
         shapley_over_blocks(clusters, {str(i): blocks["shape"] for i in range(11)}, split)
 
 
+@pytest.mark.slow
 def test_the_ladder_finds_what_only_interactions_explain(world):
     _, clusters, concepts, _ = world
     split = stratified_split(clusters)
