@@ -10,7 +10,7 @@ The problem is convex, so its answer belongs to the data and not to an optimiser
 * A fit can start from another: solutions for weaker penalties from those for stronger ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,12 +138,15 @@ class LogisticProblem:
             bias = (prior + bias_scale * parameters[1]).cpu().double() - self._mean @ turned.double()
         return LogisticRegression(turned.numpy(), bias.float().numpy(), penalty, *last, evaluations)
 
-    def path(self, penalties: Sequence[float], **settings) -> list[LogisticRegression]:
-        """Fits for several penalties, in the order given; each starts from the next stronger one."""
-        fitted: dict[float, LogisticRegression] = {}
+    def path(self, penalties: Iterable[float], **settings) -> Iterator[LogisticRegression]:
+        """Fits for several penalties, from the strongest to the weakest, each made when asked for and started from the one before.
+
+        Weak penalties take longest, so whoever sees that they no longer help stops asking.
+        """
+        fitted = None
         for penalty in sorted(set(penalties), reverse=True):
-            fitted[penalty] = self.fit(penalty, start=next(reversed(fitted.values()), None), **settings)
-        return [fitted[penalty] for penalty in penalties]
+            fitted = self.fit(penalty, start=fitted, **settings)
+            yield fitted
 
     def _objective(self, weights, bias, penalty):
         """Value (float64 sum) and gradients; a chunk of rows at a time."""

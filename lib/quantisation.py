@@ -123,6 +123,25 @@ def given_clusters(labels) -> Clusters:
     return Clusters(labels.astype(np.int64), len(names), float("nan"), float("nan"), {"preset": "given"})
 
 
+def randomly_merged(clusters: Clusters, count: int, *, seed: int = 0) -> Clusters:
+    """The same clusters joined at random until `count` are left, for a fair comparison of clusterings of different sizes.
+
+    Scores at different K cannot be compared; merging finer clusters without looking at them takes away what only their number gave.
+
+    Args:
+        clusters: at least `count` of them.
+        count: wanted.
+        seed: of the merging.
+
+    Raises:
+        ValueError: if there are fewer than `count`, or count is below 1.
+    """
+    if not 1 <= count <= clusters.count:
+        raise ValueError(f"count: found {count}; expected 1 to {clusters.count}, the clusters there are")
+    into = np.argsort(keys(seed, 7, np.arange(clusters.count)), kind="stable").argsort(kind="stable") % count
+    return Clusters(into[clusters.labels].astype(np.int64), count, float("nan"), float("nan"), clusters.settings | {"merged": count})
+
+
 def preprocessed(features: np.ndarray, how: str, components: int = 64) -> np.ndarray:
     """Features as k-means sees them, float32; see `quantise`."""
     points = np.ascontiguousarray(features, np.float32)

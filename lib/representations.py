@@ -3,18 +3,26 @@
 | name | features |
 |---|---|
 | `pixels` | the picture, averaged to 16 x 16 |
+| `pca:64` | the first 64 principal components of the whole picture |
 | `noise` | random numbers that have nothing to do with the picture: the floor of every measure |
 | `descriptor:hog_colour` | oriented gradients and a colour histogram |
 | `<encoder>` | the embedding of an encoder, e.g. `local:simclr,seed=0` |
 | `<encoder>@<layer>` | means over places of the units of one of its layers |
+| `<encoder>+noise=0.5` | either, with noise on the weights of half their spread (`lib.encoders.weight_noise`) |
 """
 
+import re
+
 import numpy as np
+import torch
 from PIL import Image
 
 from lib import activations, descriptors, encoders, store
 from lib.datasets.pictures import Pictures
+from lib.encoders import published
+from lib.encoders.weight_noise import add_weight_noise
 from lib.keyed_random import generator
+from lib.quantisation import Clusters, given_clusters, preprocessed
 from lib.survey import code_of
 
 PIXELS, NOISE, DESCRIPTOR = "pixels", "noise", "descriptor:hog_colour"
@@ -38,8 +46,12 @@ def features(name: str, pictures: Pictures, *, device: str = "cpu") -> np.ndarra
         return generator(0, 51).standard_normal((len(pictures), NOISE_DIMENSIONS), dtype=np.float32)
     if name == DESCRIPTOR:
         return np.concatenate([descriptors.hog_colour(batch) for _, batch in pictures.batches(512)])
-    encoder_name, _, layer = name.partition("@")
+    if name.startswith("pca:"):
+        return _components(name, pictures)
+    encoder_name, level, layer = parts(name)
     encoder = encoders.load(encoder_name, device=device)
+    if level:
+        encoder = add_weight_noise(encoder, level)
 
     def make():
         made = activations.activations(encoder, pictures, [layer])[layer] if layer else activations.embeddings(encoder, pictures)
@@ -47,6 +59,53 @@ def features(name: str, pictures: Pictures, *, device: str = "cpu") -> np.ndarra
 
     inputs = {"encoder": encoder.identity, "pictures": pictures.identity, "layer": layer}
     return store.fetch("features", inputs, make, code=[activations, *code_of(encoder)])["features"]
+
+
+def parts(name: str) -> tuple[str, float, str]:
+    """Encoder, level of weight noise and layer ("" for the embedding) of a name `<encoder>[+noise=LEVEL][@LAYER]`.
+
+    Raises:
+        ValueError: if the level is no number.
+    """
+    rest, _, layer = name.partition("@")
+    encoder, noisy, level = rest.partition("+noise=")
+    try:
+        return encoder, float(level) if noisy else 0.0, layer
+    except ValueError:
+        raise ValueError(f"{name}: found the level of noise {level!r}; expected a number, e.g. {encoder}+noise=0.5") from None
+
+
+def family(name: str) -> str:
+    """A representation's name without the seed of its encoder: what is the same over seeds."""
+    return re.sub(r",seed=\d+", "", name)
+
+
+def lineage(name: str) -> str:
+    """What representations that are not independent share: the design of a published network, an encoder without its seed, or the name.
+
+    Layers and noisy versions of a network belong to the network.
+    """
+    encoder = family(parts(name)[0])
+    scheme, _, base = encoder.partition(":")
+    return f"published:{published.design_of(base)}" if scheme == "published" else encoder
+
+
+def native_clusters(name: str, pictures: Pictures, *, device: str = "cpu") -> Clusters | None:
+    """The clusters that an encoder brings along: the class its own head predicts for each picture; None where there is no head."""
+    encoder = encoders.load(name, device=device)
+    if encoder.classify is None:
+        return None
+    with torch.no_grad():
+        found = [encoder.classify(encoder.preprocess(batch)).argmax(1).cpu().numpy() for _, batch in pictures.batches()]
+    return given_clusters(np.concatenate(found))
+
+
+def _components(name, pictures):
+    count = name.removeprefix("pca:")
+    if not count.isdigit():
+        raise ValueError(f"{name}: found {count!r} components; expected a whole number, e.g. pca:64")
+    pixels = np.concatenate([np.asarray(batch, np.float32).reshape(len(batch), -1) for _, batch in pictures.batches(512)]) / 255
+    return preprocessed(pixels, "pca", int(count))
 
 
 def _shrunk(picture):

@@ -1,7 +1,8 @@
 """What lies behind a score of Quantized Reversed Probing: blocks of concepts, richer probes, more pictures, and concepts seen both ways.
 
-A block is the set of concepts of one kind, e.g. all colours. Everything here refits the reverse probe of
-`lib.measures.quantized_reversed_probing` on one clustering and one split, and returns tables.
+A block is the set of concepts of one kind, e.g. all colours. Everything here refits the reverse probe (`lib.measures.reverse_probe`) on
+clusters made before, and returns tables. Where nothing else is said, an interval is of one clustering and one split: normal, over test
+pictures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lib.keyed_random import generator
-from lib.measures.quantized_reversed_probing import PENALTIES, reverse_probe
+from lib.measures.quantized_reversed_probing import paired_difference, quantized_reversed_probing
+from lib.measures.reverse_probe import PENALTIES, reverse_probe
+from lib.quantisation import Clusters
 from lib.splits import Split
+from lib.statistics import Estimate
 
 Blocks = Mapping[str, np.ndarray]  # name -> (pictures, concepts of the block)
 
@@ -40,41 +44,47 @@ def joined(blocks: Blocks, names: Sequence[str] | None = None) -> np.ndarray:
 
 
 def block_gains(
-    clusters, blocks: Blocks, split: Split, *, permutations: int = 9, penalties: Sequence[float] = PENALTIES, seed: int = 0
-) -> pd.DataFrame:
+    clusterings: Sequence[Clusters], blocks: Blocks, *, splits: int = 1, permutations: int = 9, penalties: Sequence[float] = PENALTIES,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Every block alone, and what it adds to all others.
 
     gain(S | B) = I(B and S) - I(B). Concepts of chance cost a little on test pictures, so a gain is to be compared with that of the same
     block with its rows permuted.
 
     Args:
-        clusters: (pictures,) integers from 0.
-        blocks: name -> (pictures, concepts).
-        split: of the pictures.
-        permutations: of the rows of a block.
+        clusterings: of one representation.
+        blocks: name -> (pictures, concepts) of 0 and 1.
+        splits: of the pictures.
+        permutations: of the rows of a block, on the first clustering.
         penalties: of the probe.
-        seed: of the permutations.
+        seed: of splits and permutations.
 
     Returns:
-        One row a block: block, concepts, alone, gain, null_mean, null_sd, p_value (all information in bits).
+        One row a block: block, concepts, alone, alone_low, alone_high, gain, gain_low, gain_high (intervals over clusterings, splits and
+        pictures), null_mean, null_sd, p_value (of the gain on the first clustering). All information is in bits.
     """
-    everything = reverse_probe(clusters, joined(blocks), split, penalties=penalties).score
+
+    def scored(concepts, used=clusterings):
+        if not concepts.shape[1]:  # without any concept the prediction is constant: the same as a concept that is never there
+            concepts = np.zeros((len(concepts), 1), np.float32)
+        return quantized_reversed_probing(list(used), concepts, splits=splits, permutations=0, penalties=penalties, seed=seed)
+
+    everything = scored(joined(blocks))
     rows = []
     for name, block in blocks.items():
         others = joined(blocks, [other for other in blocks if other != name])
-        without = reverse_probe(clusters, others, split, penalties=penalties).score
-        null = [
-            reverse_probe(
-                clusters, np.column_stack([others, block[generator(seed, 41, number).permutation(len(block))]]), split, penalties=penalties
-            ).score
-            - without
-            for number in range(permutations)
-        ]
-        gain = everything - without
+        without, alone = scored(others), scored(block)
+        gain = paired_difference(everything, without)
+        orders = [generator(seed, 41, number).permutation(len(block)) for number in range(permutations)]
+        base = without.probes[0].score
+        null = np.array([scored(np.column_stack([others, block[order]]), clusterings[:1]).probes[0].score - base for order in orders])
+        first = everything.probes[0].score - base
         rows.append({
-            "block": name, "concepts": block.shape[1], "alone": reverse_probe(clusters, block, split, penalties=penalties).score,
-            "gain": gain, "null_mean": np.mean(null) if null else np.nan, "null_sd": np.std(null) if null else np.nan,
-            "p_value": (1 + sum(one >= gain for one in null)) / (1 + len(null)) if null else np.nan,
+            "block": name, "concepts": block.shape[1], "alone": alone.score, "alone_low": alone.interval[0],
+            "alone_high": alone.interval[1], "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
+            "null_mean": null.mean() if permutations else np.nan, "null_sd": null.std() if permutations else np.nan,
+            "p_value": (1 + (null >= first).sum()) / (1 + permutations) if permutations else np.nan,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -83,7 +93,7 @@ def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Se
     """How the score divides among blocks, whatever the order of adding them: Shapley values, from 2^B fits.
 
     Returns:
-        One row a block: block, value (bits); the values sum to the score of all blocks minus that of none.
+        One row a block: block, value, low, high (bits); the values sum to the score of all blocks minus that of none.
 
     Raises:
         ValueError: if there are more than 10 blocks.
@@ -92,15 +102,15 @@ def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Se
     if len(names) > 10:
         raise ValueError(f"blocks: found {len(names)}; expected at most 10, since 2^B probes are fitted")
     subsets = [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
-    score = {frozenset(subset): reverse_probe(clusters, joined(blocks, subset), split, penalties=penalties).score for subset in subsets}
+    gains = {frozenset(subset): reverse_probe(clusters, joined(blocks, subset), split, penalties=penalties).gains for subset in subsets}
     rows = []
     for name in names:
-        value = 0.0
+        value = 0.0  # of every test picture
         for subset in map(frozenset, subsets):
             if name not in subset:
                 weight = factorial(len(subset)) * factorial(len(names) - len(subset) - 1) / factorial(len(names))
-                value += weight * (score[subset | {name}] - score[subset])
-        rows.append({"block": name, "value": value})
+                value = value + weight * (gains[subset | {name}] - gains[subset])
+        rows.append({"block": name, **_with_interval("value", value)})
     return pd.DataFrame(rows)
 
 
@@ -128,11 +138,7 @@ def probe_ladder(
         "with products of pairs": reverse_probe(clusters, np.column_stack([concepts, products]), split, penalties=penalties).gains,
         "boosted trees": _tree_gains(np.asarray(clusters), concepts, split, seed),
     }
-    rows = []
-    for name, gains in steps.items():
-        reach = 1.96 * gains.std() / np.sqrt(len(gains))
-        rows.append({"probe": name, "score": gains.mean(), "low": gains.mean() - reach, "high": gains.mean() + reach})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{"probe": name, **_with_interval("score", gains)} for name, gains in steps.items()])
 
 
 def screened_pairs(clusters, concepts, split: Split, classifier, count: int) -> np.ndarray:
@@ -155,22 +161,29 @@ def screened_pairs(clusters, concepts, split: Split, classifier, count: int) -> 
 
 def learning_curve(
     clusters, concepts, split: Split, *, shares: Sequence[float] = (0.1, 0.2, 0.4, 0.7, 1.0), penalties: Sequence[float] = PENALTIES,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, float]:  # fmt: skip
+    bootstrap: int = 1000, seed: int = 0,
+) -> tuple[pd.DataFrame, Estimate]:  # fmt: skip
     """The score with fewer training pictures, and where I(N) = I_inf - a / N leads.
 
     Returns:
-        Rows of pictures (trained on), score, train_score; and I_inf in bits, by least squares.
+        Rows of pictures (trained on), score, low, high, train_score; and I_inf in bits by least squares, with its bootstrap over test
+        pictures. The line through 1 / N leaves out terms that matter when N is small, so I_inf is an extrapolation, not a measurement.
     """
     order = generator(seed, 42).permutation(len(split.train))
-    rows = []
+    rows, gains = [], []
     for share in shares:
         part = np.sort(split.train[order[: max(1, round(share * len(order)))]])
         probe = reverse_probe(clusters, concepts, Split(part, split.validation, split.test, split.alone), penalties=penalties)
-        rows.append({"pictures": len(part), "score": probe.score, "train_score": probe.train_score})
+        gains.append(probe.gains)
+        rows.append({"pictures": len(part), **_with_interval("score", probe.gains), "train_score": probe.train_score})
     table = pd.DataFrame(rows)
-    (limit, _), _ = optimize.curve_fit(lambda n, limit, a: limit - a / n, table["pictures"], table["score"], p0=(table["score"].max(), 1.0))
-    return table, float(limit)
+    # The limit is linear in the scores: one row of the pseudo-inverse, applied to every resample.
+    to_limit = np.linalg.pinv(np.column_stack([np.ones(len(table)), -1 / table["pictures"]]))[0]
+    by_picture = to_limit @ np.stack(gains)
+    count = len(by_picture)
+    weights = generator(seed, 43).multinomial(count, np.full(count, 1 / count), size=bootstrap)
+    low, high = np.quantile(weights @ by_picture / count, (0.025, 0.975))
+    return table, Estimate(float(by_picture.mean()), float(low), float(high), count)
 
 
 def forward_and_reverse(
@@ -211,6 +224,12 @@ def _forward_areas(features, present, split):
     probe.fit(features[split.train], present[split.train])
     predicted = probe.predict(features[split.test]).reshape(len(split.test), -1)
     return [roc_auc_score(truth, score) for truth, score in zip(present[split.test].T, predicted.T, strict=True)]
+
+
+def _with_interval(name, gains):
+    """The mean over test pictures and its normal interval, as columns of a table."""
+    reach = 1.96 * gains.std() / np.sqrt(len(gains))
+    return {name: gains.mean(), "low": gains.mean() - reach, "high": gains.mean() + reach}
 
 
 def _products(concepts, pairs):

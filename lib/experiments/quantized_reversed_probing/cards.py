@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lib.keyed_random import keys
-from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, concept_attribution
+from lib.measures.quantized_reversed_probing import QuantizedReversedProbing
+from lib.measures.reverse_probe import concept_attribution
 
 _LEAST_ATTRIBUTION = 0.2  # nats, below which a concept is not named
 
@@ -34,6 +35,7 @@ def cluster_cards(
         seed: of the drawing.
     """
     probe, assignment = score.probes[0], score.assignments[0]
+    concepts = concepts.iloc[:, score.used]
     values = concepts.to_numpy(np.float32)
     attribution = concept_attribution(probe, assignment.labels, values)
     enough = score.clusters[(score.clusters["size"] >= 2 * shown) & score.clusters["information"].notna()]

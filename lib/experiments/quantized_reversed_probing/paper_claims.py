@@ -3,11 +3,13 @@
 The rules were written before representations were compared; one, the network that was taught the class, had been scored in a trial of
 speed.
 
-No number of the paper could be established (specs/qrp.md 0), so the claims are its statements and the relations that follow from its
-definition. Intervals are over seeds where representations are trained here, else over representations or pictures.
+No number of the paper could be established (specs/qrp.md 0), so the claims are its statements and the relations R1 to R8 that follow from
+its definition. Intervals are over seeds where representations are trained here (several seeds), else over pictures, splits and clusterings,
+or over lineages of representations where these are compared.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -15,76 +17,118 @@ from scipy import stats
 
 from lib import statistics
 from lib.claims import Claim
-from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, paired_difference
-from lib.representations import NOISE, PIXELS
+from lib.experiments.quantized_reversed_probing.sweeps import Scores, with_seeds
+from lib.measures.quantized_reversed_probing import paired_difference
+from lib.representations import NOISE, PIXELS, family, lineage
+
+BITS = 0.05  # a score or gain nearer to 0 counts as none
+ALIKE = 0.8  # a rank correlation above this is the same order
+SATURATED = 0.9  # share of the whole rise
 
 
 def claims(
-    settings, *, planted: pd.DataFrame, scores: Mapping[str, QuantizedReversedProbing], table: pd.DataFrame, blocks: pd.DataFrame,
-    curve: pd.DataFrame, numbers: pd.DataFrame, experts: pd.DataFrame, deep: str, seed: int,
+    settings, *, planted: pd.DataFrame, scores: Scores, of: Mapping[str, Scores], table: pd.DataFrame, curve: pd.DataFrame,
+    numbers: pd.DataFrame, noisy: pd.DataFrame, replaced: pd.DataFrame,
 ) -> list[Claim]:  # fmt: skip
-    """Build the claims from the tables of the notebook.
+    """Build the claims from what the notebook has found.
 
     Args:
         settings: of the notebook.
         planted: `planted_scores`.
-        scores: of every representation.
-        table: `summary` joined with `forward_accuracy`.
-        blocks: `blocks_alone_and_together`.
+        scores: of every representation, all concepts.
+        of: the same clusters with fewer concepts: "class", "colour", "class and colour" of the chain, and of `settings.explained` every
+            block alone under "best block", as representation -> the block with the highest score.
+        table: `summary` joined with `forward_accuracy`, and the column class_score (of the class alone).
         curve: `training_curve`, or an empty table.
         numbers: `cluster_number_curve`.
-        experts: `noisy_experts`.
-        deep: the representation that was trained on the class.
-        seed: of bootstraps.
+        noisy: `noisy_experts`.
+        replaced: `stand_ins`, or an empty table.
     """
-    seeds = len(settings.seeds)
+    seeds, chain = settings.seeds, settings.chain
+    local = any(name.startswith("local:") for name in chain)
+    trained = {"trained_seeds": len(seeds) if local else None}
     named = table.set_index("representation")
     noise = scores[NOISE]
+    forward = _over_lineages(named, "class", "score")
     return [
         Claim(
             "linear probes see conjunctions and not unions of them", "combinations, by definition",
             "planted AND within 0.02 bits of 2, XOR within 0.02 of 0", _planted(planted), -0.02, 0.02,
         ),
         Claim(
-            "features of chance score 0", "by definition", "score of random features within 0.05 bits of 0",
-            statistics.Estimate(noise.score, *noise.interval, len(noise.replicates)), -0.05, 0.05,
+            "features of chance score 0 (R1)", "by definition", f"score of random features within {BITS:g} bits of 0",
+            statistics.Estimate(noise.score, *noise.interval, len(noise.replicates)), -BITS, BITS,
         ),
         Claim(
-            "concepts of other pictures explain nothing", "by definition", "mean score with permuted concepts below 0.05 bits",
-            statistics.student_mean(named["null"].dropna()), high=0.05,
+            "concepts of other pictures explain nothing (R1)", "by definition",
+            f"mean score with permuted concepts within {BITS:g} bits of 0",
+            statistics.student_mean(named["null"].dropna()), -BITS, BITS,
         ),
         Claim(
-            "a trained network is explained better than pixels", "not asked", "class network - pixels, paired by picture, above 0",
-            paired_difference(scores[deep], scores[PIXELS], seed=seed), low=0, trained_seeds=seeds,
+            "the class explains deeper representations more (R2)", "not asked",
+            f"smallest step along {' < '.join(chain)}, above 0",
+            _smallest_step(of["class"], chain, seeds), low=0, **trained,
         ),
         Claim(
-            "concepts together say more than the best kind alone", "combinations beat single kinds",
-            "all concepts - best block, mean over representations, above 0", _together(blocks, named), low=0, trained_seeds=seeds,
+            "colour explains shallower representations more (R2)", "not asked",
+            "smallest step along the same chain backwards, above 0", _smallest_step(of["colour"], chain[::-1], seeds), low=0, **trained,
         ),
         Claim(
-            "colour organises pixels and not the trained network", "not asked", "gain of colour in pixels - in the class network, above 0",
-            _difference_of_gains(blocks, "colour", PIXELS, deep), low=0, trained_seeds=seeds,
+            "concepts together say more than the best kind alone (R3)", "combinations beat single kinds",
+            "smallest difference over representations, paired by picture, above 0",
+            _least([paired_difference(scores[name], one) for name, one in of["best block"].items() if name != NOISE]), low=0,
         ),
         Claim(
-            "along training the score rises", "not asked", "Spearman of pictures shown and score, mean over seeds, above 0",
-            _along_training(curve), low=0, trained_seeds=seeds,
+            "colour adds to the class in pixels (R3)", "not asked", "class and colour - class, paired by picture, above 0",
+            paired_difference(of["class and colour"][PIXELS], of["class"][PIXELS]), low=0,
         ),
         Claim(
-            "rankings do not depend on the number of clusters", "not asked",
-            "least Kendall correlation between numbers of clusters above 0.8", _stability(numbers), low=0.8,
-            trained_seeds=seeds,
+            "colour adds nothing to the class in the last layer (R3)", "not asked", f"the same within {BITS:g} bits of 0",
+            _over_seeds([
+                paired_difference(of["class and colour"][name], of["class"][name]) for name in with_seeds(chain[-1:], seeds)
+            ]), -BITS, BITS, **trained,
+        ),
+        *_along_training(curve, len(seeds)),
+        Claim(
+            "entropy is near that of equal clusters (R5)", "by definition", "least H(K) / log2 K over representations and K above 0.9",
+            _least_evenness(numbers), low=0.9,
         ),
         Claim(
-            "wrong concept labels lower the score and keep the order", "experts stand in for people",
-            "Kendall correlation of scores with true and with 20 % wrong labels above 0.8", _experts(experts), low=0.8, trained_seeds=seeds,
+            "the score is concave in K (R5)", "not asked", "share of neighbouring triples of K at which it is, above 0.8",
+            _concave(numbers), low=0.8,
         ),
         Claim(
-            "forward and reverse probing rank representations differently", "differences emerge", "Spearman over representations below 1",
-            statistics.correlation(named["factors"], named["score"], seed=seed), high=0.999, trained_seeds=seeds,
+            "rankings do not depend on the number of clusters (R5)", "not asked",
+            f"least Kendall correlation between numbers of clusters above {ALIKE:g}", _stability(numbers), low=ALIKE,
         ),
         Claim(
-            "forward and reverse probing agree on the whole", "not asked", "Spearman over representations above 0",
-            statistics.correlation(named["factors"], named["score"], seed=seed), low=0, trained_seeds=seeds,
+            "wrong concept labels lower the score (R6)", "experts stand in for people",
+            "least loss over representations at 20 % wrong labels, as a share of the score, above 0", _loss(noisy), low=0,
+        ),
+        Claim(
+            "wrong concept labels keep the order (R6)", "experts stand in for people",
+            f"Kendall correlation of scores with true and with 20 % wrong labels above {ALIKE:g}", _order_kept(noisy), low=ALIKE,
+        ),
+        Claim(
+            "a network as expert scores below the true class (R6)", "experts stand in for people",
+            "least share of the score that is lost, over representations, above 0", _expert_loss(replaced), low=0,
+        ),
+        Claim(
+            "a network as expert keeps the order (R6)", "experts stand in for people",
+            f"Kendall correlation of scores with the true class and with the expert's above {ALIKE:g}", _expert_order(replaced),
+            low=ALIKE,
+        ),
+        Claim(
+            "the class alone ranks as adjusted mutual information does (R7)", "by definition",
+            f"Spearman over representations above {ALIKE:g}", _over_lineages(named, "class_score", "ami"), low=ALIKE,
+        ),
+        Claim(
+            "forward and reverse probing agree on the whole (R8)", "not asked",
+            "Spearman of linear-probe accuracy for the class and score above 0", forward, low=0,
+        ),
+        Claim(
+            "forward and reverse probing rank representations differently (R8)", "differences emerge", "the same below 1", forward,
+            high=0.999,
         ),
     ]  # fmt: skip
 
@@ -97,45 +141,149 @@ def _planted(planted):
     return statistics.Estimate(*(worst[column] - worst["expected"] for column in ("score", "low", "high")), len(rows))
 
 
-def _together(blocks, named):
-    best = blocks.groupby("representation")["alone"].max().drop(NOISE, errors="ignore")
-    return statistics.student_mean((named["score"] - best).dropna())
+def _smallest_step(scores, chain, seeds):
+    """The least difference of a representation from the one before it in the chain."""
+    steps = []
+    for before, after in pairwise(chain):
+        pairs = zip(_each(before, seeds), _each(after, seeds), strict=True)
+        steps.append(_over_seeds([paired_difference(scores[second], scores[first]) for first, second in pairs]))
+    return _least(steps)
 
 
-def _difference_of_gains(blocks, name, first, second):
-    """Gain of a block in one representation minus that in another; paired by clustering where there are several."""
-    gains = blocks[blocks["block"] == name].pivot_table(index="clustering", columns="representation", values="gain")
-    return statistics.student_mean(gains[first] - gains[second])
+def _each(name, seeds):
+    """The representation once per seed; one without a seed is the same for each."""
+    names = with_seeds([name], seeds)
+    return names if len(names) == len(seeds) else names * len(seeds)
 
 
-def _along_training(curve):
-    if not len(curve):
-        return None
-    found = [stats.spearmanr(line["presentations"], line["score"]).statistic for _, line in curve.groupby("seed")]
-    return statistics.student_mean(found)
+def _over_seeds(differences):
+    """Mean over seeds with Student's interval; of one seed, and of what has no seed, the interval over pictures."""
+    values = [one.value for one in differences]
+    return differences[0] if len(set(values)) == 1 else statistics.student_mean(values)
+
+
+def _least(estimates):
+    return min(estimates, key=lambda one: one.value)
+
+
+def _along_training(curve, seeds):
+    """Does the score rise, and does forward accuracy get there earlier? One pair of claims per encoder that is followed."""
+    found = []
+    for name, line in curve.groupby("encoder", sort=False) if len(curve) else []:
+        rises, later = [], []
+        for _, one in line.groupby("seed"):
+            rises.append(stats.spearmanr(one["presentations"], one["score"]).statistic)
+            later.append(_saturation(one, "score") - _saturation(one, "class"))
+        label = name.removeprefix("local:").partition(",")[0]
+        found += [
+            Claim(
+                f"along training of {label} the score rises (R4)", "not asked",
+                "Spearman of pictures shown and score, mean over seeds, above 0",
+                statistics.student_mean(rises), low=0, trained_seeds=seeds,
+            ),
+            Claim(
+                f"forward accuracy of {label} saturates earlier than the score (R4)", "not asked",
+                f"checkpoints by which the score reaches {SATURATED:.0%} of its rise later, mean over seeds, above 0",
+                statistics.student_mean(later), low=0, trained_seeds=seeds,
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _saturation(line, column):
+    """The first checkpoint with most of the rise from the first to the highest value."""
+    values = line[column].to_numpy()
+    return int(np.argmax(values >= values[0] + SATURATED * (values.max() - values[0])))
+
+
+def _least_evenness(numbers):
+    """Over representations and numbers of clusters, with a bootstrap over representations."""
+    ratio = (numbers["entropy"] / np.log2(numbers["clusters"])).groupby(numbers["representation"]).min()
+    return _bootstrapped(ratio.to_numpy(), np.min)
+
+
+def _concave(numbers):
+    """How often is the slope of the score against K smaller behind a number of clusters than before it?"""
+    falling = []
+    for _, line in numbers.sort_values("clusters").groupby("representation"):
+        slopes = np.diff(line["score"]) / np.diff(line["clusters"])
+        falling += list(np.diff(slopes) <= 0)
+    return statistics.proportion(int(np.sum(falling)), len(falling)) if falling else None
 
 
 def _stability(numbers):
-    """Kendall's correlation of representations between every two numbers of clusters: the least, with a bootstrap over representations."""
-    scores = numbers.pivot_table(index="representation", columns="clusters", values="score")
-    return _least_kendall(scores)
+    """Kendall's correlation of representations between every two numbers of clusters: the least, with a bootstrap over lineages."""
+    return _least_kendall(numbers.pivot_table(index="representation", columns="clusters", values="score").drop(NOISE, errors="ignore"))
 
 
-def _experts(experts):
-    scores = experts.pivot_table(index="representation", columns="error", values="score")
-    return _least_kendall(scores[[scores.columns[0], min(scores.columns, key=lambda error: abs(error - 0.2))]])
+def _spoiled(noisy):
+    scores = noisy.pivot_table(index="representation", columns="error", values="score").drop(NOISE, errors="ignore")
+    return scores[[scores.columns[0], min(scores.columns, key=lambda error: abs(error - 0.2))]]
 
 
-def _least_kendall(scores, resamples=1000):
-    if len(scores) < 4:
+def _loss(noisy):
+    scores = _spoiled(noisy)
+    return _bootstrapped((1 - scores.iloc[:, 1] / scores.iloc[:, 0]).to_numpy(), np.min)
+
+
+def _order_kept(noisy):
+    return _least_kendall(_spoiled(noisy))
+
+
+def _replaced(replaced):
+    """True class beside the network that stands in for it."""
+    if not len(replaced):
         return None
+    scores = replaced.pivot_table(index="representation", columns="source", values="score").drop(NOISE, errors="ignore")
+    experts = [source for source in scores.columns if source.startswith("expert=")]
+    return scores[["class", experts[0]]] if experts and "class" in scores else None
+
+
+def _expert_loss(replaced):
+    scores = _replaced(replaced)
+    return None if scores is None else _bootstrapped((1 - scores.iloc[:, 1] / scores.iloc[:, 0]).to_numpy(), np.min)
+
+
+def _expert_order(replaced):
+    scores = _replaced(replaced)
+    return None if scores is None else _least_kendall(scores)
+
+
+def _bootstrapped(values, statistic, resamples=1000):
+    """A statistic of representations with the percentiles of its bootstrap."""
+    rng = np.random.default_rng(0)
+    drawn = statistic(values[rng.integers(0, len(values), (resamples, len(values)))], axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return statistics.Estimate(float(statistic(values)), float(low), float(high), len(values))
+
+
+def _over_lineages(named, first, second):
+    """Spearman over representations (means over seeds) without the random one, with a bootstrap over lineages."""
+    means = named.drop(NOISE, errors="ignore")[[first, second]].groupby(family).mean()
+    return _resampled_lineages(means, lambda rows: stats.spearmanr(rows[first], rows[second]).statistic)
+
+
+def _least_kendall(scores):
+    """The least Kendall correlation between columns, over representations (means over seeds), with a bootstrap over lineages."""
+    means = scores.groupby(family).mean()
 
     def least(rows):
-        pairs = [(scores.iloc[rows, a], scores.iloc[rows, b]) for a in range(scores.shape[1]) for b in range(a)]
-        return np.nanmin([stats.kendalltau(*pair).statistic for pair in pairs])
+        values = rows.to_numpy()
+        return min(stats.kendalltau(values[:, a], values[:, b]).statistic for a in range(values.shape[1]) for b in range(a))
 
-    rng = np.random.default_rng(0)
-    drawn = [rng.integers(0, len(scores), len(scores)) for _ in range(resamples)]
-    found = [least(rows) for rows in drawn if len(np.unique(rows)) > 2]
+    return _resampled_lineages(means, least)
+
+
+def _resampled_lineages(means, statistic, resamples=1000):
+    """A statistic of a table of representations; None where there are fewer than four, or two lineages."""
+    members = means.groupby(lineage).indices
+    if len(means) < 4 or len(members) < 3:
+        return None
+    rng, groups = np.random.default_rng(0), list(members.values())
+    found = []
+    for _ in range(resamples):
+        rows = np.concatenate([groups[one] for one in rng.integers(0, len(groups), len(groups))])
+        if len(np.unique(rows)) > 2:
+            found.append(statistic(means.iloc[rows]))
     low, high = np.nanquantile(found, (0.025, 0.975))
-    return statistics.Estimate(float(least(np.arange(len(scores)))), float(low), float(high), len(scores))
+    return statistics.Estimate(float(statistic(means)), float(low), float(high), len(means))

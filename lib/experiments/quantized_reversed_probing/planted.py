@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lib.keyed_random import generator
-from lib.measures.quantized_reversed_probing import reverse_probe
+from lib.measures.reverse_probe import reverse_probe
 from lib.splits import stratified_split
 
 
@@ -18,7 +18,7 @@ def planted_scores(*, pictures: int = 8000, seed: int = 0) -> pd.DataFrame:
     rows = []
     for case, concepts, labels, inputs, expected in _cases(generator(seed, 61), pictures):
         probe = reverse_probe(labels, inputs.astype(np.float32), stratified_split(labels, seed=seed))
-        reach = 1.96 * probe.gains.std() / np.sqrt(len(probe.gains))
+        reach = 1.96 * probe.standard_error
         rows.append({
             "case": case, "concepts": concepts, "expected": expected, "score": probe.score, "low": probe.score - reach,
             "high": probe.score + reach, "train_score": probe.train_score, "entropy": probe.entropy,

@@ -1,8 +1,9 @@
 """Everything that can be found wrong with the settings of notebook 01 before minutes are spent on them."""
 
 from lib.datasets.pictures import Pictures
-from lib.encoders import local
-from lib.representations import NOISE, PIXELS
+from lib.encoders import local, published
+from lib.experiments.quantized_reversed_probing.sweeps import short
+from lib.representations import NOISE, PIXELS, parts
 
 
 def check(settings, pictures: Pictures) -> None:
@@ -11,27 +12,39 @@ def check(settings, pictures: Pictures) -> None:
     Raises:
         ValueError: naming the setting, what was found and what is expected.
     """
-    if pictures.concepts is None or pictures.labels is None:
-        raise ValueError(f"dataset: found {settings.dataset!r} without concepts or labels; expected pictures that have both")
-    for needed in (NOISE, PIXELS, settings.deep):
-        if needed not in settings.representations:
-            raise ValueError(f"representations: found none called {needed!r}; expected it among them, since claims compare with it")
-    for name in settings.representations:
-        if name.startswith("local:"):
-            local.recipe_named(name.partition("@")[0])
-    if settings.training and not settings.training.startswith("local:"):
-        raise ValueError(f"training: found {settings.training!r}; expected a local encoder, whose training is kept, or an empty text")
-    most = max([settings.clusters, *settings.numbers])
-    if not 2 <= min([settings.clusters, *settings.numbers]) <= most <= len(pictures) // 10:
-        raise ValueError(f"clusters, numbers: found {most}; expected 2 to a tenth of the {len(pictures)} pictures")
-    for name in ("starts", "clusterings", "splits"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1")
-    if settings.permutations < 1:
-        raise ValueError(f"permutations: found {settings.permutations}; expected at least 1, no score goes without its null")
-    for name in ("representations", "seeds", "numbers", "errors"):
+    if pictures.labels is None:
+        raise ValueError(f"dataset: found {settings.dataset!r} without labels; expected labelled pictures")
+    for name in ("representations", "blocks", "explained", "chain", "seeds", "numbers", "errors"):
         values = getattr(settings, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
+    for name in (NOISE, PIXELS):
+        if name not in settings.representations:
+            raise ValueError(f"representations: found none called {name!r}; expected it among them, since claims compare with it")
+    for setting in ("explained", "chain", "varied"):
+        if others := [name for name in getattr(settings, setting) if name not in settings.representations]:
+            raise ValueError(f"{setting}: found {others[0]!r}; expected some of the representations")
+    if settings.chain[0] != PIXELS or len(settings.chain) < 3:
+        raise ValueError(f"chain: found {settings.chain}; expected pixels and at least two more, from shallow to deep")
+    if len(set(short(settings.representations))) < len(settings.representations):
+        raise ValueError(f"representations: found {settings.representations}; expected names that differ without their seeds")
+    for name in settings.representations:
+        encoder, level, _ = parts(name)
+        if level < 0:
+            raise ValueError(f"representations: found {name!r}; expected a level of noise from 0")
+        if encoder.startswith("local:"):
+            local.recipe_named(encoder)
+        if encoder.startswith("published:"):
+            published.known(encoder.removeprefix("published:"))
+    for name in settings.training:
+        if not name.startswith("local:"):
+            raise ValueError(f"training: found {name!r}; expected local encoders, whose training is kept")
+        local.recipe_named(name)
+    most = max([settings.clusters, *settings.numbers])
+    if not 2 <= min([settings.clusters, *settings.numbers]) <= most <= len(pictures) // 10:
+        raise ValueError(f"clusters, numbers: found {most}; expected 2 to a tenth of the {len(pictures)} pictures")
+    for name in ("starts", "clusterings", "splits", "permutations"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1 (no score goes without its null)")
     if not all(0 <= error <= 1 for error in settings.errors):
         raise ValueError(f"errors: found {settings.errors}; expected shares from 0 to 1")

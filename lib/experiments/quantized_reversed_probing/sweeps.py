@@ -14,12 +14,14 @@ from lib.encoders import local
 from lib.keyed_random import generator
 from lib.linear_probe import linear_probe
 from lib.measures import reversed_probing_analyses as analyses
-from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, quantized_reversed_probing, reverse_probe
-from lib.quantisation import quantise
+from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, quantized_reversed_probing
+from lib.measures.reverse_probe import reverse_probe
+from lib.quantisation import quantise, randomly_merged
 from lib.splits import stratified_split
 
 Features = Mapping[str, np.ndarray]
-FEW_PENALTIES = (1e-2, 1e-4, 1e-6)  # where 2^B probes are fitted
+Scores = Mapping[str, QuantizedReversedProbing]
+FEW_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5)  # where 2^B probes are fitted
 
 
 def features_of(names: Sequence[str], pictures: Pictures) -> dict[str, np.ndarray]:
@@ -32,63 +34,108 @@ def scores_of(features: Features, concepts, **settings) -> dict[str, QuantizedRe
     return {name: quantized_reversed_probing(one, concepts, **settings) for name, one in tqdm(features.items(), desc="scores", leave=False)}
 
 
-def summary(scores: Mapping[str, QuantizedReversedProbing], labels=None) -> pd.DataFrame:
+def scores_with(scores: Scores, concepts, *, splits: int, seed: int = 0) -> dict[str, QuantizedReversedProbing]:
+    """Scores of the same clusters for other concepts, without a null."""
+    return scores_of({name: one.clusterings for name, one in scores.items()}, concepts, splits=splits, permutations=0, seed=seed)
+
+
+def summary(scores: Scores, labels=None) -> pd.DataFrame:
     """One row per representation; with labels of a partition also the adjusted mutual information of the clusters with it."""
     rows = []
     for name, one in scores.items():
+        each = one.replicates.groupby("clustering")["score"]
         row = {
             "representation": name, "score": one.score, "low": one.interval[0], "high": one.interval[1], "train_score": one.train_score,
             "null": one.null, "p_value": one.p_value, "calibrated": one.calibrated, "entropy": one.entropy, "normalised": one.normalised,
             "residual_perplexity": one.replicates["residual_perplexity"].mean(), "top_1": one.replicates["top_1"].mean(),
-            "majority": one.replicates["majority"].mean(), "clusters": one.replicates["clusters"].min(),
-            "sd_clusterings": one.replicates.groupby("clustering")["score"].mean().std(),
-            "sd_splits": np.sqrt(one.replicates.groupby("clustering")["score"].var().mean()),
+            "top_5": one.replicates["top_5"].mean(), "majority": one.replicates["majority"].mean(),
+            "clusters": one.replicates["clusters"].min(), "untested": one.replicates["untested"].max(),
+            "sd_clusterings": each.mean().std(), "sd_splits": np.sqrt(each.var().mean()),
+            "se_pictures": np.mean([probe.standard_error for probe in one.probes]),
         }  # fmt: skip
         if labels is not None:
-            row["ami"] = np.mean([adjusted_mutual_info_score(labels, assignment.labels) for assignment in one.assignments])
+            row["ami"] = np.mean([adjusted_mutual_info_score(labels, assignment.labels) for assignment in one.clusterings])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def blocks_alone_and_together(
-    features: Features, concepts: pd.DataFrame, *, clusters: int, starts: int, permutations: int, clusterings: int = 1, seed: int = 0
-) -> pd.DataFrame:
-    """`block_gains` of every representation, with the columns representation and clustering."""
+def blocks_alone_and_together(scores: Scores, concepts: pd.DataFrame, *, splits: int, permutations: int, seed: int = 0) -> pd.DataFrame:
+    """`block_gains` of every representation, with the column representation."""
     blocks = analyses.blocks_of(concepts)
-    parts = []
-    for name, one in tqdm(features.items(), desc="blocks", leave=False):
-        for clustering in range(clusterings):
-            labels = quantise(one, clusters, starts=starts, seed=seed + clustering).labels
-            table = analyses.block_gains(labels, blocks, stratified_split(labels, seed=seed), permutations=permutations, seed=seed)
-            parts.append(table.assign(representation=name, clustering=clustering))
-    return pd.concat(parts, ignore_index=True)
+    settings = {"splits": splits, "permutations": permutations, "seed": seed}
+    return _stacked({
+        name: analyses.block_gains(one.clusterings, blocks, **settings) for name, one in tqdm(scores.items(), desc="blocks", leave=False)
+    })  # fmt: skip
+
+
+def best_blocks(scores: Scores, concepts: pd.DataFrame, gains: pd.DataFrame, *, splits: int, seed: int = 0):
+    """The score of each representation's best block alone, to be compared picture by picture; gains: `blocks_alone_and_together`."""
+    blocks = analyses.blocks_of(concepts)
+    best = gains.loc[gains.groupby("representation")["alone"].idxmax()].set_index("representation")["block"]
+    return {name: scores_with({name: scores[name]}, blocks[block], splits=splits, seed=seed)[name] for name, block in best.items()}
+
+
+def shapley_of(scores: Scores, concepts: pd.DataFrame) -> pd.DataFrame:
+    """`shapley_over_blocks` of each representation's first clustering and split, with the column representation."""
+    blocks = analyses.blocks_of(concepts)
+    return _stacked({
+        name: analyses.shapley_over_blocks(*_first(one), blocks, penalties=FEW_PENALTIES)
+        for name, one in tqdm(scores.items(), desc="Shapley values", leave=False)
+    })  # fmt: skip
 
 
 def cluster_number_curve(features: Features, concepts, numbers: Sequence[int], *, starts: int, seed: int = 0) -> pd.DataFrame:
-    """Score and entropy against the number of clusters: representation, clusters, score, entropy, normalised, train_score."""
+    """Score against the number of clusters: representation, clusters, score, low, high (of pictures), entropy, normalised, train_score."""
     rows = []
     for name, one in tqdm(features.items(), desc="numbers of clusters", leave=False):
         for clusters in numbers:
-            labels = quantise(one, clusters, starts=starts, seed=seed).labels
-            probe = reverse_probe(labels, concepts, stratified_split(labels, seed=seed))
-            rows.append({
-                "representation": name, "clusters": clusters, "score": probe.score, "entropy": probe.entropy,
-                "normalised": probe.normalised, "train_score": probe.train_score,
-            })  # fmt: skip
+            probe = _probe(quantise(one, clusters, starts=starts, seed=seed).labels, concepts, seed)
+            rows.append({"representation": name, "clusters": clusters, **_scored(probe), "train_score": probe.train_score})
     return pd.DataFrame(rows)
 
 
 def quantiser_sensitivity(features: Features, concepts, *, clusters: int, starts: int, seed: int = 0) -> pd.DataFrame:
-    """The score under each preprocessing and with the paper's settings of k-means: representation, quantiser, score, entropy."""
+    """The score under each preprocessing, with another seed, and with the paper's settings.
+
+    Returns:
+        representation, quantiser, probe, score, low, high (over pictures), entropy, normalised, ami (of the clusters with the default's).
+    """
     rows = []
     for name, one in tqdm(features.items(), desc="quantisers", leave=False):
-        ways = {how: {"preprocessing": how, "starts": starts} for how in ("none", "l2", "standardize")}
-        ways |= {"pca": {"preprocessing": "pca", "components": min(32, one.shape[1]), "starts": starts}, "paper": {"preset": "paper"}}
-        for way, settings in ways.items():
-            labels = quantise(one, clusters, seed=seed, **settings).labels
-            probe = reverse_probe(labels, concepts, stratified_split(labels, seed=seed))
-            rows.append({"representation": name, "quantiser": way, "score": probe.score, "entropy": probe.entropy})
+        robust = {"starts": starts, "seed": seed}
+        ways = {how: robust | {"preprocessing": how} for how in ("none", "l2", "standardize")}
+        ways["pca"] = robust | {"preprocessing": "pca", "components": min(32, one.shape[1])}
+        ways["other seed"] = robust | {"seed": seed + 1}
+        ways["paper"] = {"preset": "paper", "seed": seed}
+        labels = {way: quantise(one, clusters, **settings).labels for way, settings in ways.items()}
+        for way, probing in [*((way, "robust") for way in ways), ("paper", "paper")]:
+            probe = _probe(labels[way], concepts, seed, preset=probing)
+            ami = adjusted_mutual_info_score(labels["none"], labels[way])
+            rows.append({"representation": name, "quantiser": way, "probe": probing, **_scored(probe), "ami": ami})
     return pd.DataFrame(rows)
+
+
+def native_and_kmeans(scores: Scores, features: Features, pictures: Pictures, concepts, *, starts: int, seed: int = 0) -> pd.DataFrame:
+    """Clusters that an encoder brings along (the classes of its head) beside k-means at the same number of clusters.
+
+    Returns:
+        representation, clusters (how they were made), count, score, low, high (over pictures), entropy, normalised. Encoders without a head
+        and layers are left out.
+    """
+    rows = []
+    for name, one in tqdm(features.items(), desc="native clusters", leave=False):
+        if ":" not in name or "@" in name or "+" in name or name == representations.DESCRIPTOR or name.startswith("pca:"):
+            continue
+        native = representations.native_clusters(name, pictures)
+        if native is None or native.count < 2:
+            continue
+        kmeans, many = quantise(one, native.count, starts=starts, seed=seed), scores[name].clusterings[0]
+        ways = {"classes of its head": native, "k-means": kmeans}
+        if many.count > native.count:
+            ways[f"k-means with {many.count}, merged at random"] = randomly_merged(many, native.count, seed=seed)
+        for way, found in ways.items():
+            rows.append({"representation": name, "clusters": way, "count": found.count, **_scored(_probe(found.labels, concepts, seed))})
+    return pd.DataFrame(rows, columns=["representation", "clusters", "count", "score", "low", "high", "entropy", "normalised"])
 
 
 def forward_accuracy(features: Features, concepts: pd.DataFrame, labels, *, share: float = 0.5) -> pd.DataFrame:
@@ -101,82 +148,111 @@ def forward_accuracy(features: Features, concepts: pd.DataFrame, labels, *, shar
     return pd.DataFrame(rows)
 
 
-def training_curve(name: str, seeds: Sequence[int], pictures: Pictures, concepts: pd.DataFrame, **settings) -> pd.DataFrame:
-    """Reverse score and forward accuracy at every checkpoint of a local encoder's training, one row per seed and checkpoint."""
+def rank_moves(table: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Where each representation stands by two columns, 1 the highest, the largest moves first: representation, both ranks, moves."""
+    ranks = table[["representation"]].assign(**{name: table[name].rank(ascending=False) for name in (first, second)})
+    ranks["moves"] = ranks[first] - ranks[second]
+    return ranks.reindex(ranks["moves"].abs().sort_values(ascending=False, kind="stable").index).reset_index(drop=True)
+
+
+def training_curve(names: Sequence[str], seeds: Sequence[int], pictures: Pictures, concepts: pd.DataFrame, **settings) -> pd.DataFrame:
+    """Reverse score and forward accuracy at every checkpoint of local encoders' training, one row per encoder, seed and checkpoint."""
     rows = []
-    for seed in seeds:
+    for name, seed in [(name, seed) for name in names for seed in seeds]:
         one = f"{name},seed={seed}"
-        for number, step in enumerate(local.recipe_named(one).checkpoint_steps):
+        for number, step in enumerate(tqdm(local.recipe_named(one).checkpoint_steps, desc=f"{one} along training", leave=False)):
             features = {one: representations.features(f"{one},checkpoint={number}", pictures)}
             found = quantized_reversed_probing(features[one], concepts, **settings)
             forward = forward_accuracy(features, concepts, pictures.labels).iloc[0]
             rows.append({
-                "seed": seed, "presentations": step * local.BATCH_SIZE, "score": found.score, "low": found.interval[0],
-                "high": found.interval[1], "entropy": found.entropy, "class": forward["class"], "factors": forward["factors"],
+                "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE, "score": found.score,
+                "low": found.interval[0], "high": found.interval[1], "entropy": found.entropy, "normalised": found.normalised,
+                "class": forward["class"], "factors": forward["factors"],
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def noisy_experts(
-    features: Features, concepts: pd.DataFrame, errors: Sequence[float], *, clusters: int, starts: int, seed: int = 0
-) -> pd.DataFrame:
-    """What wrong concept labels cost: of each factor a share of the pictures gets the label of another picture.
+def noisy_experts(scores: Scores, concepts: pd.DataFrame, errors: Sequence[float], *, seed: int = 0) -> pd.DataFrame:
+    """What wrong concept labels cost: of each block a share of the pictures gets the concepts of another picture.
 
     Returns:
-        One row per representation and share: representation, error, score.
+        One row per representation and share: representation, error, score, low, high (over pictures), entropy, normalised.
     """
     blocks = analyses.blocks_of(concepts)
     rows = []
-    for name, one in tqdm(features.items(), desc="noisy experts", leave=False):
-        labels = quantise(one, clusters, starts=starts, seed=seed).labels
-        split = stratified_split(labels, seed=seed)
+    for name, one in tqdm(scores.items(), desc="noisy experts", leave=False):
         for error in errors:
             spoiled = []
             for number, block in enumerate(blocks.values()):
                 rng = generator(seed, 62, number)
                 wrong = rng.random(len(block)) < error
                 spoiled.append(np.where(wrong[:, None], block[rng.permutation(len(block))], block))
-            rows.append({"representation": name, "error": error, "score": reverse_probe(labels, np.column_stack(spoiled), split).score})
+            clusters, split = _first(one)
+            rows.append({"representation": name, "error": error, **_scored(reverse_probe(clusters, np.column_stack(spoiled), split))})
     return pd.DataFrame(rows)
 
 
-def shapley_of(features: Features, concepts: pd.DataFrame, *, clusters: int, starts: int, seed: int = 0) -> pd.DataFrame:
-    """`shapley_over_blocks` of each representation's first clustering, with the column representation."""
-    parts = []
-    for name, one in tqdm(features.items(), desc="Shapley values", leave=False):
-        labels = quantise(one, clusters, starts=starts, seed=seed).labels
-        split = stratified_split(labels, seed=seed)
-        table = analyses.shapley_over_blocks(labels, analyses.blocks_of(concepts), split, penalties=FEW_PENALTIES)
-        parts.append(table.assign(representation=name))
-    return pd.concat(parts, ignore_index=True)
+def stand_ins(scores: Scores, experts: Mapping[str, pd.DataFrame], *, splits: int, seed: int = 0) -> pd.DataFrame:
+    """The score when another source names the class: representation, source, score, low, high.
+
+    Args:
+        scores: of the representations.
+        experts: source -> its concepts, e.g. the true class, people, another network.
+        splits: of the pictures.
+        seed: of the splits.
+    """
+    rows = []
+    for source, concepts in experts.items():
+        for name, one in scores_with(scores, concepts, splits=splits, seed=seed).items():
+            rows.append({"representation": name, "source": source, "score": one.score, "low": one.interval[0], "high": one.interval[1]})
+    return pd.DataFrame(rows)
 
 
-def concepts_both_ways(features: np.ndarray, concepts: pd.DataFrame, *, clusters: int, starts: int, seed: int = 0) -> pd.DataFrame:
-    """`forward_and_reverse` of one representation's first clustering, with the column block."""
-    labels = quantise(features, clusters, starts=starts, seed=seed).labels
-    table = analyses.forward_and_reverse(features, labels, concepts, stratified_split(labels, seed=seed))
+def concepts_both_ways(score: QuantizedReversedProbing, features: np.ndarray, concepts: pd.DataFrame) -> pd.DataFrame:
+    """`forward_and_reverse` of a representation's first clustering and split, with the column block."""
+    clusters, split = _first(score)
+    table = analyses.forward_and_reverse(features, clusters, concepts, split)
     return table.assign(block=table["concept"].str.partition(":")[0])
 
 
-def probes_and_pictures(
-    features: np.ndarray, concepts: pd.DataFrame, *, clusters: int, starts: int, seed: int = 0
-) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-    """`probe_ladder`, and `learning_curve` with its limit, of one representation's first clustering."""
-    labels = quantise(features, clusters, starts=starts, seed=seed).labels
-    split = stratified_split(labels, seed=seed)
-    ladder = analyses.probe_ladder(labels, analyses.blocks_of(concepts), split, seed=seed)
-    return ladder, *analyses.learning_curve(labels, concepts.to_numpy(np.float32), split, seed=seed)
+def probes_and_pictures(score: QuantizedReversedProbing, concepts: pd.DataFrame, *, seed: int = 0):
+    """`probe_ladder`, and `learning_curve` with its limit, of a representation's first clustering and split."""
+    clusters, split = _first(score)
+    ladder = analyses.probe_ladder(clusters, analyses.blocks_of(concepts), split, seed=seed)
+    return ladder, *analyses.learning_curve(clusters, concepts.to_numpy(np.float32), split, seed=seed)
 
 
 def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
     """Every representation of a local encoder once per seed; others have no seed and are kept as they are."""
     found = []
     for name in names:
-        encoder, at, layer = name.partition("@")
-        found += [f"{encoder},seed={seed}{at}{layer}" for seed in seeds] if name.startswith("local:") else [name]
+        encoder, mark, rest = re.fullmatch(r"([^@+]*)([@+]?)(.*)", name).groups()
+        found += [f"{encoder},seed={seed}{mark}{rest}" for seed in seeds] if name.startswith("local:") else [name]
     return found
 
 
 def short(names: Sequence[str]) -> list[str]:
     """Names for labels: without scheme and seed, and of a layer only its stage."""
-    return [re.sub(r"(^\w+:)|(,seed=\d+)|(,data=\w+)|(trunk\.)", "", name).replace("@", " ") for name in names]
+    return [re.sub(r"(^\w+:(?!\d))|(,seed=\d+)|(,data=\w+)|(trunk\.)", "", name).replace("@", " ") for name in names]
+
+
+def _first(score):
+    """Cluster of every picture and the split, of the first replicate."""
+    clusters = score.assignments[0].labels
+    return clusters, stratified_split(clusters, seed=score.settings["seed"])
+
+
+def _probe(labels, concepts, seed, **settings):
+    return reverse_probe(labels, concepts, stratified_split(labels, seed=seed), seed=seed, **settings)
+
+
+def _scored(probe):
+    reach = 1.96 * probe.standard_error
+    return {
+        "score": probe.score, "low": probe.score - reach, "high": probe.score + reach, "entropy": probe.entropy,
+        "normalised": probe.normalised,
+    }  # fmt: skip
+
+
+def _stacked(tables):
+    return pd.concat([table.assign(representation=name) for name, table in tables.items()], ignore_index=True)
