@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from lib.devices import training_threads
+
 TOLERANCE = 1e-5
 _CHUNK_NUMBERS = 2**20  # logits of a chunk of rows stay near the processor's caches
 _HISTORY = 10  # pairs that L-BFGS keeps
@@ -43,6 +45,7 @@ class LogisticRegression:
 class LogisticProblem:
     """Data prepared once for any number of fits."""
 
+    @training_threads()  # so that results do not depend on the caller's number of threads
     def __init__(self, inputs, labels, *, classes: int | None = None, device: str = "cpu"):
         """Merge equal rows, centre and turn them.
 
@@ -68,7 +71,7 @@ class LogisticProblem:
 
         rows, which = _distinct_rows(np.ascontiguousarray(inputs, np.float32))
         shares = np.bincount(which, minlength=len(rows)) / len(inputs)
-        mean = shares @ rows.astype(np.float64)
+        mean = (torch.from_numpy(shares) @ torch.from_numpy(rows).double()).numpy()
         centred = torch.from_numpy((rows - mean).astype(np.float32))
         weighted = centred * torch.from_numpy(shares.astype(np.float32))[:, None]
         variances, axes = torch.linalg.eigh((weighted.T @ centred).double())
@@ -80,6 +83,7 @@ class LogisticProblem:
         self._moments = torch.from_numpy((joint @ self._rows.cpu().numpy().astype(np.float64)).T.astype(np.float32)).to(device)  # X' Y / n
         self._class_shares = torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)).float().to(device)
 
+    @training_threads()
     def fit(self, penalty: float, *, start: LogisticRegression | None = None, tolerance: float = TOLERANCE, most_iterations: int = 1000):
         """The minimum of mean cross-entropy + penalty / 2 * |W|^2; the bias is not penalised.
 
@@ -138,12 +142,14 @@ class LogisticProblem:
             bias = (prior + bias_scale * parameters[1]).cpu().double() - self._mean @ turned.double()
         return LogisticRegression(turned.numpy(), bias.float().numpy(), penalty, *last, evaluations)
 
-    def path(self, penalties: Iterable[float], **settings) -> Iterator[LogisticRegression]:
+    def path(
+        self, penalties: Iterable[float], *, start: LogisticRegression | None = None, **settings
+    ) -> Iterator[LogisticRegression]:
         """Fits for several penalties, from the strongest to the weakest, each made when asked for and started from the one before.
 
         Weak penalties take longest, so whoever sees that they no longer help stops asking.
         """
-        fitted = None
+        fitted = start
         for penalty in sorted(set(penalties), reverse=True):
             fitted = self.fit(penalty, start=fitted, **settings)
             yield fitted

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 from sklearn.cluster import kmeans_plusplus
+from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from lib.keyed_random import keys
 
@@ -157,5 +159,7 @@ def preprocessed(features: np.ndarray, how: str, components: int = 64) -> np.nda
         return centred / np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf).astype(np.float32)
     if not 1 <= components <= min(points.shape):
         raise ValueError(f"components: found {components}; expected 1 to {min(points.shape)}")
-    _, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    return np.ascontiguousarray(centred @ vectors[:, ::-1][:, :components].astype(np.float32))
+    # Both solvers are exact; the second needs no matrix of dims x dims. Sums, and so the last digits, depend on the number of threads.
+    solver = "covariance_eigh" if centred.shape[1] <= 1024 or components >= min(centred.shape) else "arpack"
+    with threadpool_limits(1):
+        return np.ascontiguousarray(PCA(components, svd_solver=solver, random_state=0).fit_transform(centred), np.float32)

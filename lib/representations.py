@@ -85,14 +85,17 @@ def lineage(name: str) -> str:
 
     Layers and noisy versions of a network belong to the network.
     """
-    encoder = family(parts(name)[0])
+    encoder = re.sub(r",checkpoint=\d+", "", family(parts(name)[0]))
     scheme, _, base = encoder.partition(":")
     return f"published:{published.design_of(base)}" if scheme == "published" else encoder
 
 
 def native_clusters(name: str, pictures: Pictures, *, device: str = "cpu") -> Clusters | None:
     """The clusters that an encoder brings along: the class its own head predicts for each picture; None where there is no head."""
-    encoder = encoders.load(name, device=device)
+    encoder_name, level, layer = parts(name)
+    if level or layer:
+        raise ValueError(f"{name}: found a layer or noise; expected the name of an encoder alone")
+    encoder = encoders.load(encoder_name, device=device)
     if encoder.classify is None:
         return None
     with torch.no_grad():
@@ -102,7 +105,7 @@ def native_clusters(name: str, pictures: Pictures, *, device: str = "cpu") -> Cl
 
 def _components(name, pictures):
     count = name.removeprefix("pca:")
-    if not count.isdigit():
+    if not count.isdecimal():
         raise ValueError(f"{name}: found {count!r} components; expected a whole number, e.g. pca:64")
     pixels = np.concatenate([np.asarray(batch, np.float32).reshape(len(batch), -1) for _, batch in pictures.batches(512)]) / 255
     return preprocessed(pixels, "pca", int(count))

@@ -49,11 +49,20 @@ def stochastic_fit(
         seed: of the order in which rows are shown.
 
     Raises:
+        ValueError: if inputs are not finite, a label is outside 0 .. classes - 1, or there is no epoch.
         FloatingPointError: if the loss is no longer finite; it names the epoch.
     """
+    for name, given in {"inputs": inputs, "validation_inputs": validation_inputs}.items():
+        if not np.isfinite(given).all():
+            raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(given))} values that are not finite; expected none")
+    every = np.concatenate([np.asarray(labels), np.asarray(validation_labels)])
+    if len(every) and not 0 <= every.min() <= every.max() < classes:
+        raise ValueError(f"labels: found {every.min()} to {every.max()}; expected 0 to {classes - 1}")
+    if epochs < 1:
+        raise ValueError(f"epochs: found {epochs}; expected at least 1")
     rows, targets = _tensors(inputs, labels)
     held_out = _tensors(validation_inputs, validation_labels)
-    classifier = torch.nn.Linear(rows.shape[1], classes)
+    classifier = torch.nn.Linear(rows.shape[1], classes, device="meta").to_empty(device="cpu")  # draws no random numbers
     torch.nn.init.zeros_(classifier.weight)
     torch.nn.init.zeros_(classifier.bias)
     optimiser = torch.optim.SGD(classifier.parameters(), lr=learning_rate, momentum=MOMENTUM, weight_decay=penalty)
@@ -68,8 +77,8 @@ def stochastic_fit(
             optimiser.step()
         schedule.step()
         with torch.no_grad():
-            loss = float(torch.nn.functional.cross_entropy(classifier(held_out[0]), held_out[1])) if len(held_out[1]) else 0.0
-        if not np.isfinite(loss) or not torch.isfinite(classifier.weight).all():
+            loss = float(torch.nn.functional.cross_entropy(classifier(held_out[0]), held_out[1])) if len(held_out[1]) else float("nan")
+        if np.isinf(loss) or (len(held_out[1]) and np.isnan(loss)) or not torch.isfinite(classifier.weight).all():
             raise FloatingPointError(f"learning_rate: found no finite loss in epoch {epoch} at {learning_rate}; expected a lower rate")
         losses.append(loss)
         if best is None or loss < min(losses[:-1]) or not len(held_out[1]):

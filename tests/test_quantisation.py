@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from lib.quantisation import given_clusters, preprocessed, quantise
+from lib.quantisation import given_clusters, preprocessed, quantise, randomly_merged
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,75 @@ def test_given_clusters_are_relabelled():
 def test_bad_input_is_named(features, settings, message):
     with pytest.raises(ValueError, match=message):
         quantise(features, **{"clusters": 2} | settings)
+
+
+# Random merging
+
+
+@pytest.fixture(scope="module")
+def fine():
+    """23 clusters of very different sizes."""
+    rng = np.random.default_rng(0)
+    return given_clusters(rng.permutation(np.repeat(np.arange(23), rng.integers(1, 200, 23))))
+
+
+def entropy(clusters):
+    shares = clusters.sizes / clusters.sizes.sum()
+    return -(shares * np.log2(shares)).sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 11, 22, 23])
+def test_every_cluster_goes_whole_into_one_and_each_gets_equally_many(fine, count):
+    found = randomly_merged(fine, count, seed=4)
+    pairs = np.unique(np.stack([fine.labels, found.labels]), axis=1)
+    assert pairs.shape[1] == 23
+    members = np.bincount(pairs[1], minlength=count)
+    assert len(members) == found.count == found.requested == count
+    assert members.max() - members.min() <= 1
+    assert found.labels.dtype == np.int64
+    assert entropy(found) <= entropy(fine) + 1e-12
+    assert (entropy(found) == pytest.approx(entropy(fine), abs=1e-9)) == (count == 23)
+    assert found.settings == {"preset": "given", "merged": count}
+    assert np.isnan([found.objective, found.start_objective]).all()
+
+
+def test_entropy_never_rises_with_further_merging(fine):
+    merged = fine
+    for count in range(22, 0, -1):
+        coarser = randomly_merged(merged, count)
+        assert entropy(coarser) <= entropy(merged) + 1e-12
+        merged = coarser
+    assert entropy(merged) == 0
+
+
+def test_any_two_clusters_are_as_likely_to_be_joined():
+    # four clusters into two: the partner of each is any of the other three, with 1200 seeds 400 +- 4 sd of 16
+    four = given_clusters(np.arange(4))
+    joined = np.zeros((4, 4))
+    for seed in range(1200):
+        labels = randomly_merged(four, 2, seed=seed).labels
+        joined += labels[:, None] == labels
+    np.testing.assert_allclose(joined[~np.eye(4, dtype=bool)], 400, atol=4 * np.sqrt(1200 * 2 / 9))
+
+
+def test_merging_depends_on_the_seed_and_on_nothing_but_the_clusters(fine):
+    one, again, other = (randomly_merged(fine, 5, seed=seed).labels for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert adjusted_mutual_info_score(one, other) < 0.9
+    order = np.random.default_rng(0).permutation(len(fine.labels))
+    np.testing.assert_array_equal(randomly_merged(given_clusters(fine.labels[order]), 5, seed=1).labels, one[order])
+    np.testing.assert_array_equal(randomly_merged(fine, 5, seed=0).labels, randomly_merged(fine, 5).labels)
+
+
+def test_merged_clusters_keep_the_settings_of_their_quantiser(blobs):
+    found = quantise(blobs[0][:200], 20, starts=1)
+    merged = randomly_merged(found, 4)
+    assert merged.settings == found.settings | {"merged": 4}
+    assert "merged" not in found.settings
+    assert found.count == 20
+
+
+@pytest.mark.parametrize("count", [0, -1, 24])
+def test_numbers_of_merged_clusters_out_of_range_are_named(fine, count):
+    with pytest.raises(ValueError, match=rf"^count: found {count}; expected 1 to 23, the clusters there are$"):
+        randomly_merged(fine, count)

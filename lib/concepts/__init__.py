@@ -3,7 +3,7 @@
 A concept is a column of 0 and 1 named "block: value"; concepts of one block answer the same question about a picture.
 """
 
-from lib.concepts.blocks import BLOCKS, binarised, concepts_of
+from lib.concepts.blocks import BLOCKS, binarised, block_name, concepts_of
 from lib.concepts.learned_expert import audit, predictions_above
 
-__all__ = ["BLOCKS", "audit", "binarised", "concepts_of", "predictions_above"]
+__all__ = ["BLOCKS", "audit", "binarised", "block_name", "concepts_of", "predictions_above"]

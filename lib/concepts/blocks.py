@@ -7,7 +7,7 @@
 | `group` | animal or vehicle, and where it is at home (CIFAR-10) | labels, by `GROUPS` |
 | `colour`, `brightness`, `contrast`, `edges`, `border` | see `lib.concepts.pixel_experts` | pixels |
 | `people` | classes that at least 20 % of the raters chose (CIFAR-10H) | people; the 10,000 test pictures only |
-| `expert=<encoder>` | classes that a network predicts with a confidence above 0.5 | that network |
+| `expert=<encoder>` | classes that a network predicts with a confidence above 0.5 | that network, see `block_name` |
 """
 
 import numpy as np
@@ -40,10 +40,14 @@ def concepts_of(pictures: Pictures, blocks) -> pd.DataFrame:
     Raises:
         ValueError: if a block is unknown, repeated, or cannot be made of these pictures.
     """
-    blocks = list(blocks)
-    if not blocks or len(set(blocks)) < len(blocks):
-        raise ValueError(f"blocks: found {blocks}; expected at least one, and each once")
-    return pd.concat([_block(name, pictures) for name in blocks], axis=1)
+    if isinstance(blocks, str) or not len(blocks) or len(set(blocks)) < len(blocks):
+        raise ValueError(f"blocks: found {blocks!r}; expected a list of at least one, each once")
+    pixels = pixel_experts.experts([name for name in blocks if name in pixel_experts.EXPERTS], pictures)
+    parts = [_named(name, *pixels[name]) if name in pixels else _block(name, pictures) for name in blocks]
+    found = pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
+    if (twice := found.columns[found.columns.duplicated()]).size:
+        raise ValueError(f"blocks: found the concept {twice[0]!r} twice; expected blocks with names of their own")
+    return found
 
 
 def binarised(values, threshold: float) -> np.ndarray:
@@ -61,6 +65,11 @@ def binarised(values, threshold: float) -> np.ndarray:
     return kept
 
 
+def block_name(name: str) -> str:
+    """What a block is called in columns: of an expert "expert" and its encoder without the scheme, else the name itself."""
+    return f"expert {name.rpartition(':')[2]}" if name.startswith("expert=") else name
+
+
 def _block(name, pictures):
     if name == "given":
         if pictures.concepts is None:
@@ -75,12 +84,11 @@ def _block(name, pictures):
         if not set(classes) <= members:
             raise ValueError(f"blocks: found 'group' for the classes of {pictures.name}; expected those of CIFAR-10")
         return _named("group", GROUPS, np.stack([np.isin(classes, one)[pictures.labels] for one in GROUPS.values()], 1))
-    if name in pixel_experts.EXPERTS:
-        return _named(name, *pixel_experts.expert(name, pictures))
     if name == "people":
         return _named("people", pictures.class_names, binarised(people.shares_of_raters(pictures), LEAST_SHARE_OF_RATERS))
     if name.startswith("expert="):
-        return _named("expert", *learned_expert.predictions_above(name.partition("=")[2], pictures, LEAST_CONFIDENCE))
+        encoder = name.partition("=")[2]
+        return _named(block_name(name), *learned_expert.predictions_above(encoder, pictures, LEAST_CONFIDENCE))
     raise ValueError(f"blocks: found {name!r}; expected some of {', '.join(BLOCKS)}")
 
 

@@ -23,11 +23,14 @@ def predictions_above(name: str, pictures: Pictures, confidence: float = 0.5) ->
         confidence: in [0, 1).
 
     Raises:
-        ValueError: if the encoder has no head, or one with other classes.
+        ValueError: if the encoder has no head, or one with another number of classes or another data set's.
     """
     encoder = encoders.load(name)
     if encoder.classify is None:
         raise ValueError(f"expert: found {name}, which has no classification head; expected an encoder that has one")
+    dataset = str(pictures.identity.get("dataset", pictures.identity.get("set", "")))
+    if encoder.circular_labels and dataset and encoder.circular_labels != dataset:
+        raise ValueError(f"expert: found {name}, taught the classes of {encoder.circular_labels}; expected those of {dataset}")
     with torch.no_grad():
         parts = [torch.softmax(encoder.classify(encoder.preprocess(batch)), 1).cpu().numpy() for _, batch in pictures.batches()]
     probabilities = np.concatenate(parts)

@@ -10,9 +10,10 @@ from lib.keyed_random import generator
 
 
 def add_weight_noise(encoder: Encoder, level: float, *, seed: int = 0) -> Encoder:
-    """Add Gaussian noise to every convolution and linear map, with a standard deviation of `level` times that of its own weights.
+    """Add Gaussian noise to every parameter of two or more dimensions, with a standard deviation of `level` times that of its own values.
 
-    The encoder's module is changed in place. Batch norms and biases stay as they are: noise on running variances could make them negative.
+    These are the weights of convolutions and linear maps, and of a transformer its tokens and positions. The encoder's module is changed in
+    place. Batch norms and biases stay as they are: noise on running variances could make them negative.
 
     Args:
         encoder: freshly loaded.
@@ -28,7 +29,7 @@ def add_weight_noise(encoder: Encoder, level: float, *, seed: int = 0) -> Encode
         for number, (_, weight) in enumerate(encoder.module.named_parameters()):
             if weight.ndim > 1:
                 noise = generator(seed, 81, number).standard_normal(tuple(weight.shape), dtype="float32")
-                weight += level * weight.std() * torch.from_numpy(noise).to(weight.device)
+                weight += level * weight.std(correction=0) * torch.from_numpy(noise).to(weight.device)
     return replace(
         encoder, name=f"{encoder.name}+noise={level:g}", identity=encoder.identity | {"weights": weights_sha256(encoder.module)}
     )  # fmt: skip

@@ -6,6 +6,7 @@ pictures.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 
@@ -57,7 +58,7 @@ def block_gains(
         blocks: name -> (pictures, concepts) of 0 and 1.
         splits: of the pictures.
         permutations: of the rows of a block, on the first clustering.
-        penalties: of the probe.
+        penalties: of the probe of all blocks; the others keep those chosen there.
         seed: of splits and permutations.
 
     Returns:
@@ -65,20 +66,22 @@ def block_gains(
         pictures), null_mean, null_sd, p_value (of the gain on the first clustering). All information is in bits.
     """
 
-    def scored(concepts, used=clusterings):
+    def scored(concepts, used=clusterings, penalties=penalties):
         if not concepts.shape[1]:  # without any concept the prediction is constant: the same as a concept that is never there
             concepts = np.zeros((len(concepts), 1), np.float32)
         return quantized_reversed_probing(list(used), concepts, splits=splits, permutations=0, penalties=penalties, seed=seed)
 
     everything = scored(joined(blocks))
+    kept = everything.replicates["penalty"].unique()  # what leaving one block out changes is little beside what the penalty would
     rows = []
     for name, block in blocks.items():
         others = joined(blocks, [other for other in blocks if other != name])
-        without, alone = scored(others), scored(block)
+        without, alone = scored(others, penalties=kept), scored(block)
         gain = paired_difference(everything, without)
         orders = [generator(seed, 41, number).permutation(len(block)) for number in range(permutations)]
         base = without.probes[0].score
-        null = np.array([scored(np.column_stack([others, block[order]]), clusterings[:1]).probes[0].score - base for order in orders])
+        shuffled = [scored(np.column_stack([others, block[order]]), clusterings[:1], kept).probes[0].score for order in orders]
+        null = np.array(shuffled) - base
         first = everything.probes[0].score - base
         rows.append({
             "block": name, "concepts": block.shape[1], "alone": alone.score, "alone_low": alone.interval[0],
@@ -92,6 +95,8 @@ def block_gains(
 def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Sequence[float] = PENALTIES) -> pd.DataFrame:
     """How the score divides among blocks, whatever the order of adding them: Shapley values, from 2^B fits.
 
+    The penalty is chosen once, for all blocks together.
+
     Returns:
         One row a block: block, value, low, high (bits); the values sum to the score of all blocks minus that of none.
 
@@ -102,7 +107,14 @@ def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Se
     if len(names) > 10:
         raise ValueError(f"blocks: found {len(names)}; expected at most 10, since 2^B probes are fitted")
     subsets = [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
-    gains = {frozenset(subset): reverse_probe(clusters, joined(blocks, subset), split, penalties=penalties).gains for subset in subsets}
+    everything = reverse_probe(clusters, joined(blocks), split, penalties=penalties).classifier
+    block_of = np.repeat(names, [blocks[name].shape[1] for name in names])
+    gains = {
+        frozenset(subset): reverse_probe(
+            clusters, joined(blocks, subset), split, penalties=[everything.penalty], start=_part(everything, np.isin(block_of, subset))
+        ).gains
+        for subset in subsets
+    }
     rows = []
     for name in names:
         value = 0.0  # of every test picture
@@ -207,10 +219,12 @@ def forward_and_reverse(
     kept = [everything.classifier.penalty]  # what leaving one concept out changes is little beside what the penalty would
     both = [(part.min(0) < part.max(0)) for part in (values[split.train], values[split.test])]
     chosen = np.flatnonzero(both[0] & both[1])
-    forward = _forward_areas(np.asarray(features, np.float32), values[:, chosen], split)
+    predicted = read_linearly(np.asarray(features, np.float32), values[:, chosen], split.train, split.test)
     rows = []
-    for column, area in zip(chosen, forward, strict=True):
-        rest = reverse_probe(clusters, np.delete(values, column, 1), split, penalties=kept).score
+    for column, read in zip(chosen, predicted.T, strict=True):
+        area = roc_auc_score(values[split.test, column], read)
+        others = np.arange(values.shape[1]) != column
+        rest = reverse_probe(clusters, values[:, others], split, penalties=kept, start=_part(everything.classifier, others)).score
         rows.append({
             "concept": concepts.columns[column], "frequency": values[:, column].mean(), "forward": area,
             "alone": reverse_probe(clusters, values[:, [column]], split, penalties=kept).score, "gain": everything.score - rest,
@@ -218,12 +232,23 @@ def forward_and_reverse(
     return pd.DataFrame(rows, columns=["concept", "frequency", "forward", "alone", "gain"])
 
 
-def _forward_areas(features, present, split):
-    """Area under the ROC curve of a ridge regression from the features to every concept at once, on test pictures."""
+def read_linearly(features, concepts, train, test) -> np.ndarray:
+    """Every concept predicted from the features by ridge regression, (test, concepts); the penalty of each by leave-one-out.
+
+    Args:
+        features: (pictures, dims).
+        concepts: (pictures, concepts).
+        train: indices of the pictures to fit on.
+        test: indices of those to predict.
+    """
     probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 7), alpha_per_target=True))
-    probe.fit(features[split.train], present[split.train])
-    predicted = probe.predict(features[split.test]).reshape(len(split.test), -1)
-    return [roc_auc_score(truth, score) for truth, score in zip(present[split.test].T, predicted.T, strict=True)]
+    probe.fit(features[train], concepts[train])
+    return probe.predict(features[test]).reshape(len(test), -1)
+
+
+def _part(classifier, inputs):
+    """A classifier without some of its inputs, as a start for a probe without them."""
+    return replace(classifier, weights=classifier.weights[inputs])
 
 
 def _with_interval(name, gains):

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.measures.quantized_reversed_probing import (
-    agreement_with_labels,
-    cluster_information,
-    concept_attribution,
-    paired_difference,
-    quantized_reversed_probing,
-    reverse_probe,
-)
+from lib.measures.quantized_reversed_probing import agreement_with_labels, paired_difference, quantized_reversed_probing
+from lib.measures.reverse_probe import cluster_information, concept_attribution, reverse_probe
 from lib.quantisation import given_clusters
 from lib.splits import stratified_split
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.measures.quantized_reversed_probing import reverse_probe
+from lib.measures.reverse_probe import reverse_probe
 from lib.measures.reversed_probing_analyses import (
     block_gains,
     blocks_of,

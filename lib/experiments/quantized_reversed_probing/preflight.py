@@ -1,9 +1,29 @@
 """Everything that can be found wrong with the settings of notebook 01 before minutes are spent on them."""
 
+from collections.abc import Sequence
+
+from lib import encoders
+from lib.concepts import people
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, published
 from lib.experiments.quantized_reversed_probing.sweeps import short
 from lib.representations import NOISE, PIXELS, parts
+
+
+def at_hand(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Which representations or blocks of concepts can be had here, and one line for each that cannot, e.g. weights in a mirror only."""
+    there, absent = [], []
+    for name in names:
+        try:
+            encoder = parts(name.removeprefix("expert="))[0]
+            if encoder.startswith(("published:", "timm:", "torchvision:", "file:")):
+                encoders.load(encoder)
+            if name == "people":
+                people.ANSWERS.fetch()
+            there.append(name)
+        except FileNotFoundError as error:
+            absent.append(f"left out, not at hand: {name} ({error})")
+    return there, absent
 
 
 def check(settings, pictures: Pictures) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from lib import representations
 from lib.datasets.pictures import Pictures
 from lib.encoders import local
 from lib.keyed_random import generator
-from lib.linear_probe import linear_probe
 from lib.measures import reversed_probing_analyses as analyses
 from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, quantized_reversed_probing
 from lib.measures.reverse_probe import reverse_probe
@@ -21,7 +21,7 @@ from lib.splits import stratified_split
 
 Features = Mapping[str, np.ndarray]
 Scores = Mapping[str, QuantizedReversedProbing]
-FEW_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5)  # where 2^B probes are fitted
+FEW_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5)  # where many probes are fitted only to be compared with one another
 
 
 def features_of(names: Sequence[str], pictures: Pictures) -> dict[str, np.ndarray]:
@@ -62,7 +62,7 @@ def summary(scores: Scores, labels=None) -> pd.DataFrame:
 def blocks_alone_and_together(scores: Scores, concepts: pd.DataFrame, *, splits: int, permutations: int, seed: int = 0) -> pd.DataFrame:
     """`block_gains` of every representation, with the column representation."""
     blocks = analyses.blocks_of(concepts)
-    settings = {"splits": splits, "permutations": permutations, "seed": seed}
+    settings = {"splits": splits, "permutations": permutations, "penalties": FEW_PENALTIES, "seed": seed}
     return _stacked({
         name: analyses.block_gains(one.clusterings, blocks, **settings) for name, one in tqdm(scores.items(), desc="blocks", leave=False)
     })  # fmt: skip
@@ -78,10 +78,11 @@ def best_blocks(scores: Scores, concepts: pd.DataFrame, gains: pd.DataFrame, *, 
 def shapley_of(scores: Scores, concepts: pd.DataFrame) -> pd.DataFrame:
     """`shapley_over_blocks` of each representation's first clustering and split, with the column representation."""
     blocks = analyses.blocks_of(concepts)
-    return _stacked({
-        name: analyses.shapley_over_blocks(*_first(one), blocks, penalties=FEW_PENALTIES)
-        for name, one in tqdm(scores.items(), desc="Shapley values", leave=False)
-    })  # fmt: skip
+    found = {}
+    for name, one in tqdm(scores.items(), desc="Shapley values", leave=False):
+        clusters, split = _first(one)
+        found[name] = analyses.shapley_over_blocks(clusters, blocks, split, penalties=FEW_PENALTIES)
+    return _stacked(found)
 
 
 def cluster_number_curve(features: Features, concepts, numbers: Sequence[int], *, starts: int, seed: int = 0) -> pd.DataFrame:
@@ -138,13 +139,23 @@ def native_and_kmeans(scores: Scores, features: Features, pictures: Pictures, co
     return pd.DataFrame(rows, columns=["representation", "clusters", "count", "score", "low", "high", "entropy", "normalised"])
 
 
-def forward_accuracy(features: Features, concepts: pd.DataFrame, labels, *, share: float = 0.5) -> pd.DataFrame:
-    """How well linear probes read the class and each factor from the features: representation, class, factors (mean accuracy)."""
-    factors = {name: block.argmax(1) for name, block in analyses.blocks_of(concepts).items() if (block.sum(1) == 1).all()}
+def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.DataFrame:
+    """How well a linear probe reads the class, and each block of which every picture has exactly one concept.
+
+    Returns:
+        representation, class, factors (mean over the blocks): accuracy on the second half of the pictures, fitted on the first, whose order
+        has nothing to do with what they show.
+    """
+    factors = {name: block for name, block in analyses.blocks_of(concepts).items() if (block.sum(1) == 1).all() and name != "class"}
+    factors = {"class": np.eye(np.max(labels) + 1, dtype=np.float32)[labels], **factors}
+    bounds = np.cumsum([0, *(block.shape[1] for block in factors.values())])
+    truth = np.concatenate(list(factors.values()), 1)
+    half = len(truth) // 2
     rows = []
     for name, one in tqdm(features.items(), desc="forward probes", leave=False):
-        found = [linear_probe(one, values, share=share).mean() for values in factors.values()]
-        rows.append({"representation": name, "class": linear_probe(one, labels, share=share).mean(), "factors": np.mean(found)})
+        predicted = analyses.read_linearly(one, truth, np.arange(half), np.arange(half, len(truth)))
+        right = [(predicted[:, low:high].argmax(1) == truth[half:, low:high].argmax(1)).mean() for low, high in pairwise(bounds)]
+        rows.append({"representation": name, "class": right[0], "factors": np.mean(right[1:]) if len(right) > 1 else np.nan})
     return pd.DataFrame(rows)
 
 
