@@ -7,7 +7,6 @@ not grow with the units, except for the result, 8 bytes a pair, which takes the 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.extremes import StreamingExtremes
+from lib.machine import peak_megabytes
 from lib.paths import ROOT
 
 COUNT, BATCH, TILE_MEGABYTES = 200, 64, 268
 STATE_BYTES = 16 * COUNT
-
-
-def peak_megabytes() -> float:
-    """The largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def stream(units: int, pictures: int) -> dict[str, float]:

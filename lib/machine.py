@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -17,3 +19,9 @@ def describe() -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "torch_threads": torch.get_num_threads(),
     }
+
+
+def peak_megabytes() -> float:
+    """The largest resident memory of this process so far; a child process starts with its parent's."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -15,10 +15,18 @@ TABLES = {
         "machine_interpretability_unit_times": {"step", "microseconds", "microseconds_cpu", "units_timed"},
         "machine_interpretability_unit_ratios": {"ours", "against", "ratio", "ratio_cpu", "goal", "reached"},
     },
+    "quantized_reversed_probing": {
+        "quantized_reversed_probing_against_scikit_learn": {"what", "side", "seconds", "objective", "as_good", "peak_megabytes", "ratio"},
+        "quantized_reversed_probing_scaling": {"what", "changed", "value", "seconds"},
+    },
     "scenes_rendering": {"scenes_rendering": {"size", "batch", "pictures_a_minute", "goal", "reached"}},
     "memory_of_extremes": {"memory_of_extremes": {"units", "pictures", "before", "streaming", "with_result", "state"}},
 }
-FIGURES = {"machine_interpretability": "machine_interpretability_speed", "memory_of_extremes": "memory_of_extremes"}
+FIGURES = {
+    "machine_interpretability": "machine_interpretability_speed",
+    "memory_of_extremes": "memory_of_extremes",
+    "quantized_reversed_probing": "quantized_reversed_probing_speed",
+}
 
 
 @pytest.mark.slow

@@ -87,14 +87,14 @@ def test_repeating_the_data_changes_nothing(data):
     assert once.objective == pytest.approx(thrice.objective, abs=1e-6)
 
 
-def test_a_path_reaches_the_same_optima_in_the_order_asked_for(data):
+def test_a_path_reaches_the_same_optima_and_fits_no_more_than_is_asked_for(data):
     problem = LogisticProblem(*data)
-    penalties = [1e-4, 1e-1, 1e-2]
-    together = problem.path(penalties)
-    assert [one.penalty for one in together] == penalties
+    together = list(problem.path([1e-4, 1e-1, 1e-2, 1e-2]))
+    assert [one.penalty for one in together] == [1e-1, 1e-2, 1e-4]
     for one in together:
         assert one.objective == pytest.approx(problem.fit(one.penalty).objective, abs=1e-6)
-    assert problem.fit(1e-2, start=together[2]).evaluations <= 3
+    assert problem.fit(1e-2, start=together[1]).evaluations <= 3
+    assert next(problem.path([1e-2, 1e-6], start=together[1])).evaluations <= 3
 
 
 def test_constant_duplicate_and_collinear_inputs_and_an_empty_class_are_harmless(data):

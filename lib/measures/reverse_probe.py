@@ -39,7 +39,7 @@ class ReverseProbe:
     score: float  # bits: entropy - cross_entropy, on test pictures
     entropy: float  # bits, of the clusters of the test pictures
     cross_entropy: float  # bits
-    train_score: float  # bits, the same on the training pictures with the classifier as fitted: biased upwards
+    train_score: float  # bits, the same on the training pictures, calibrated or as fitted, whichever is higher: biased upwards
     gains: np.ndarray  # (test pictures,) bits, log2 q(k | y) / p(k): their mean is the score
     test: np.ndarray  # (test pictures,) their indices
     top_1: float  # share of test pictures whose cluster is the likeliest
@@ -172,21 +172,28 @@ def _calibrated(classifier, concepts, clusters, prior):
     return float(losses[least]), float(_TEMPERATURES[least]), float(weights[least, 0])
 
 
+def _mixture(classifier, temperature, ignorance, concepts, prior):
+    """ln q(k | y) of the calibrated classifier, (pictures, clusters) float64."""
+    logits = torch.from_numpy(np.asarray(concepts, np.float32) @ classifier.weights + classifier.bias)
+    likely = torch.log_softmax(logits.double() / temperature, 1).numpy()
+    if ignorance == 0:
+        return likely
+    with np.errstate(divide="ignore"):  # of a weight of 1
+        return np.logaddexp(prior + np.log(ignorance), likely + np.log1p(-ignorance))
+
+
 def _scored(classifier, temperature, ignorance, clusters, concepts, split, prior):
-    own = clusters[split.test]
+    own, trained = clusters[split.test], clusters[split.train]
     rows = np.arange(len(own))
-    logits = torch.from_numpy(np.asarray(concepts[split.test], np.float32) @ classifier.weights + classifier.bias)
-    with np.errstate(divide="ignore"):  # of a weight of 0
-        likely = torch.log_softmax(logits.double() / temperature, 1).numpy()
-        mixture = np.logaddexp(prior + np.log(ignorance), likely + np.log1p(-ignorance))
+    mixture = _mixture(classifier, temperature, ignorance, concepts[split.test], prior)
     shares = np.bincount(own, minlength=len(prior)) / len(own)
     mine = mixture[rows, own]
     gains = mine / np.log(2) - np.log2(shares[own])
     entropy = float(-np.log2(shares[own]).mean())
     # Of equally likely clusters the first counts as the likelier.
     rank = (mixture > mine[:, None]).sum(1) + ((mixture == mine[:, None]) & (np.arange(len(prior)) < own[:, None])).sum(1)
-    trained = clusters[split.train]
-    train_loss = -classifier.log_probabilities(concepts[split.train])[np.arange(len(trained)), trained].astype(float).mean()
+    ways = [_mixture(classifier, *way, concepts[split.train], prior) for way in ((1.0, 0.0), (temperature, ignorance))]
+    train_loss = min(-way[np.arange(len(trained)), trained].mean() for way in ways)
     return ReverseProbe(
         score=float(gains.mean()),
         entropy=entropy,

@@ -94,12 +94,28 @@ def test_an_expert_is_asked_by_its_name_for_a_confidence_above_a_half(pictures, 
     monkeypatch.setattr(learned_expert, "predictions_above", lambda *what: asked.append(what) or (("cat", "dog"), marks))
     found = concepts_of(pictures, ["expert=local:supervised,seed=3"])
     assert asked == [("local:supervised,seed=3", pictures, 0.5)]
-    assert list(found) == ["expert: cat", "expert: dog"]
+    assert list(found) == ["expert supervised,seed=3: cat", "expert supervised,seed=3: dog"]
     np.testing.assert_array_equal(found, marks)
 
 
+def test_two_experts_are_two_blocks(pictures, monkeypatch):
+    monkeypatch.setattr(learned_expert, "predictions_above", lambda *what: (("cat",), np.ones((30, 1), bool)))
+    found = concepts_of(pictures, ["expert=published:a", "expert=published:b"])
+    assert list(found) == ["expert a: cat", "expert b: cat"]
+    with pytest.raises(ValueError, match="blocks: found the concept 'expert a: cat' twice"):
+        concepts_of(pictures, ["expert=published:a", "expert=local:a"])
+
+
+def test_rows_stay_with_their_picture_whatever_the_index(pictures):
+    scenes = datasets.load("scenes", count=5)
+    shifted = replace(scenes, concepts=scenes.concepts.set_index(np.arange(7, 12)))
+    found = concepts_of(shifted, ["given", "class"])
+    assert len(found) == 5
+    np.testing.assert_array_equal(found[scenes.concepts.columns], scenes.concepts)
+
+
 def test_several_blocks_stand_side_by_side_in_the_order_asked_for(pictures):
-    found = concepts_of(pictures, iter(["colour", "class", "group"]))
+    found = concepts_of(pictures, ("colour", "class", "group"))
     alone = [concepts_of(pictures, [name]) for name in ("colour", "class", "group")]
     assert list(found) == [column for one in alone for column in one]
     np.testing.assert_array_equal(found, np.concatenate(alone, axis=1))
@@ -111,8 +127,9 @@ def test_the_list_of_blocks_is_complete():
 
 
 @pytest.mark.parametrize(("changes", "blocks", "message"), [
-    ({}, [], r"blocks: found \[\]; expected at least one, and each once"),
-    ({}, ["class", "group", "class"], r"blocks: found \['class', 'group', 'class'\]; expected at least one, and each once"),
+    ({}, [], r"blocks: found \[\]; expected a list of at least one, each once"),
+    ({}, ["class", "group", "class"], r"blocks: found \['class', 'group', 'class'\]; expected a list of at least one, each once"),
+    ({}, "class", "blocks: found 'class'; expected a list of at least one, each once"),
     ({}, ["class", "size"], "blocks: found 'size'; expected some of given, class, group, colour, border, brightness, contrast, edges, "
                             "people, expert=ENCODER"),
     ({}, ["expert"], "blocks: found 'expert'; expected some of given"),

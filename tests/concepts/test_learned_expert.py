@@ -111,7 +111,7 @@ def test_an_independently_trained_network_is_an_expert_for_real_pictures(mirror)
     name = "published:uva_googlenet"
     pictures = datasets.load("cifar10", count=200)
     concepts = concepts_of(pictures, [f"expert={name}"])
-    assert list(concepts) == [f"expert: {one}" for one in pictures.class_names]
+    assert list(concepts) == [f"expert uva_googlenet: {one}" for one in pictures.class_names]
     marks = concepts.to_numpy()
     assert marks.sum(1).max() == 1
     # beside the network's own answers to the first pictures
@@ -120,7 +120,7 @@ def test_an_independently_trained_network_is_an_expert_for_real_pictures(mirror)
         likely = torch.softmax(network.classify(network.preprocess(pictures.read(np.arange(40)))), 1).numpy()
     np.testing.assert_array_equal(marks[:40], likely > 0.5)
 
-    found = audit(concepts, "expert", pictures.labels, pictures.class_names).set_index("class")
+    found = audit(concepts, "expert uva_googlenet", pictures.labels, pictures.class_names).set_index("class")
     whole = found.loc["all"]
     # Stated accuracy: 81 % of JPEGs, 93 % of originals; what it is sure of is right more often, and four standard errors are 11 points.
     assert 0.70 < whole["precision"] <= 1

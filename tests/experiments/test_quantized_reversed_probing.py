@@ -12,6 +12,7 @@ from lib.experiments.quantized_reversed_probing import paper_claims
 from lib.measures.quantized_reversed_probing import quantized_reversed_probing
 
 SETTINGS = {"clusters": 20, "starts": 2}
+CHAIN = ["pixels", "both", "shape"]
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,18 @@ def world():
         "noise": 0 * values @ code, "pixels": 0.3 * values @ code, "both": values @ code, "colour": values[:, :5] @ code[:5],
         "shape": values[:, 5:] @ code[5:],
     }  # fmt: skip
-    return {name: one + 0.3 * rng.standard_normal(one.shape) for name, one in clean.items()}, concepts, 4 * colour + shape
+    return {name: one + 0.3 * rng.standard_normal(one.shape) for name, one in clean.items()}, concepts, shape
 
 
 @pytest.fixture(scope="module")
 def scores(world):
     features, concepts, _ = world
-    return experiments.scores_of(features, concepts.to_numpy(), clusterings=2, splits=1, permutations=2, **SETTINGS)
+    return experiments.scores_of(features, concepts, clusterings=2, splits=1, permutations=2, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def gains(world, scores):
+    return experiments.blocks_alone_and_together(scores, world[1], splits=1, permutations=1)
 
 
 def test_planted_cases_come_out_as_derived():
@@ -44,12 +50,15 @@ def test_planted_cases_come_out_as_derived():
 
 
 def test_names_of_representations():
-    names = experiments.with_seeds(["noise", "local:simclr", "local:supervised,width=8@trunk.a", "published:resnet20"], [0, 1])
+    names = experiments.with_seeds(
+        ["noise", "local:simclr", "local:supervised,width=8@trunk.a", "local:simclr+noise=0.5", "published:resnet20"], [0, 1]
+    )
     assert names == [
         "noise", "local:simclr,seed=0", "local:simclr,seed=1", "local:supervised,width=8,seed=0@trunk.a",
-        "local:supervised,width=8,seed=1@trunk.a", "published:resnet20",
+        "local:supervised,width=8,seed=1@trunk.a", "local:simclr,seed=0+noise=0.5", "local:simclr,seed=1+noise=0.5", "published:resnet20",
     ]  # fmt: skip
-    assert experiments.short(names)[::2] == ["noise", "simclr", "supervised,width=8 a"]
+    assert experiments.short(names)[::3] == ["noise", "supervised,width=8 a", "simclr+noise=0.5"]
+    assert experiments.short(["pca:64", "descriptor:hog_colour"]) == ["pca:64", "hog_colour"]
 
 
 def test_the_summary_orders_representations(world, scores):
@@ -57,24 +66,36 @@ def test_the_summary_orders_representations(world, scores):
     assert table["score"].idxmax() == "both"
     assert table.loc["noise", "score"] == pytest.approx(0, abs=0.03)
     assert (table["train_score"] >= table["score"] - 0.01).all()
-    assert table.loc["both", "ami"] > 0.8 > 0.1 > table.loc["noise", "ami"]
+    assert table.loc["shape", "ami"] > 0.4 > 0.1 > table.loc["noise", "ami"]
     assert (table["low"] <= table["score"]).all()
+    assert table["sd_splits"].isna().all()  # one split says nothing of it
+    assert (table["se_pictures"] < 0.1).all()
 
 
-def test_blocks_say_what_each_representation_codes(world):
-    features, concepts, _ = world
-    table = experiments.blocks_alone_and_together(features, concepts, permutations=1, clusterings=2, **SETTINGS)
-    gains = table.groupby(["representation", "block"])["gain"].mean().unstack()
-    assert gains.loc["colour", "colour"] > 1 > 0.1 > gains.loc["colour", "shape"]
-    assert gains.loc["shape", "shape"] > 1 > 0.1 > gains.loc["shape", "colour"]
-    assert set(table["clustering"]) == {0, 1}
+def test_blocks_say_what_each_representation_codes(world, scores, gains):
+    by = gains.set_index(["representation", "block"])["gain"].unstack()
+    assert by.loc["colour", "colour"] > 1 > 0.1 > by.loc["colour", "shape"]
+    assert by.loc["shape", "shape"] > 1 > 0.1 > by.loc["shape", "colour"]
+    best = experiments.best_blocks(scores, world[1], gains, splits=1)
+    assert best["colour"].score == pytest.approx(gains.set_index(["representation", "block"]).loc[("colour", "colour"), "alone"], abs=0.01)
+    values = experiments.shapley_of({"shape": scores["shape"]}, world[1]).set_index("block")["value"]
+    assert values["shape"] > 1 > 0.1 > values["colour"]
 
 
-def test_wrong_labels_cost_information_and_all_wrong_leaves_none(world):
-    features, concepts, _ = world
-    table = experiments.noisy_experts({"both": features["both"]}, concepts, [0.0, 0.3, 1.0], **SETTINGS).set_index("error")["score"]
+def test_wrong_labels_cost_information_and_all_wrong_leaves_none(world, scores):
+    table = experiments.noisy_experts({"both": scores["both"]}, world[1], [0.0, 0.3, 1.0]).set_index("error")["score"]
+    assert table[0.0] == pytest.approx(scores["both"].probes[0].score, abs=1e-6)
     assert table[0.0] > table[0.3] + 0.5
     assert table[1.0] == pytest.approx(0, abs=0.05)
+
+
+def test_other_sources_of_the_class_are_scored_on_the_same_clusters(world, scores):
+    _, concepts, _ = world
+    shape = concepts.filter(regex="^shape")
+    table = experiments.stand_ins(scores, {"class": shape, "expert=a": shape.sample(frac=1, random_state=0)}, splits=1)
+    by = table.pivot(index="representation", columns="source", values="score")
+    assert by.loc["shape", "class"] > 1
+    assert (by["expert=a"] < 0.05).all()
 
 
 def test_more_clusters_have_more_entropy_and_every_quantiser_is_asked(world):
@@ -84,15 +105,41 @@ def test_more_clusters_have_more_entropy_and_every_quantiser_is_asked(world):
     assert (table.loc["both", "entropy"].diff().dropna() > 1).all()
     assert table.loc[("both", 20), "score"] > table.loc[("both", 5), "score"]
     quantisers = experiments.quantiser_sensitivity(two, concepts.to_numpy(), **SETTINGS)
-    assert quantisers.groupby("representation")["quantiser"].apply(list).iloc[0] == ["none", "l2", "standardize", "pca", "paper"]
+    one = quantisers[quantisers["representation"] == "both"]
+    assert one["quantiser"].tolist() == ["none", "l2", "standardize", "pca", "other seed", "paper", "paper"]
+    assert one["probe"].tolist() == ["robust"] * 6 + ["paper"]
+    assert one["ami"].iloc[0] == 1
+    assert one["ami"].iloc[[1, 2, 4, 5]].max() < 1  # all 12 principal components are only a rotation
 
 
 def test_forward_probes_read_what_is_there(world):
     features, concepts, labels = world
     table = experiments.forward_accuracy(features, concepts, labels).set_index("representation")
-    assert table.loc["both", "factors"] > 0.95
+    assert table.loc["both", ["class", "factors"]].min() > 0.95
+    assert table.loc["noise", "class"] == pytest.approx(1 / 4, abs=0.05)
     assert table.loc["noise", "factors"] == pytest.approx((1 / 5 + 1 / 4) / 2, abs=0.05)
+    assert table.loc["colour", "class"] == pytest.approx(1 / 4, abs=0.06)
     assert table.loc["colour", "factors"] == pytest.approx((1 + 1 / 4) / 2, abs=0.06)
+
+
+def test_the_largest_moves_come_first():
+    table = pd.DataFrame({"representation": list("abcd"), "forward": [0.9, 0.8, 0.7, 0.1], "score": [1, 3, 2, 4]})
+    moves = experiments.rank_moves(table, "forward", "score")
+    assert moves["representation"].tolist()[:2] == ["a", "d"]
+    assert moves["moves"].tolist()[:2] == [-3, 3]
+
+
+def test_clusters_of_a_head_are_compared_at_their_own_number():
+    pictures = datasets.load("scenes", count=300)
+    name = "local:supervised,width=8,presentations=512,pictures=512,seed=0"
+    features = experiments.features_of(["pixels", "local:random,width=8,seed=0", name, f"{name}@trunk.stage1"], pictures)
+    scores = experiments.scores_of(features, pictures.concepts, clusters=25, starts=1, clusterings=1, splits=1, permutations=0)
+    table = experiments.native_and_kmeans(scores, features, pictures, pictures.concepts.to_numpy(), starts=1)
+    assert set(table["representation"]) == {name}
+    count = table["count"].iloc[0]
+    assert table["clusters"].tolist() == ["classes of its head", "k-means", "k-means with 25, merged at random"]
+    assert (table["count"] == count).all()
+    assert (table["entropy"] <= np.log2(count) + 1e-9).all()
 
 
 def test_cards_show_members_and_name_their_concepts(world, scores):
@@ -107,52 +154,125 @@ def test_cards_show_members_and_name_their_concepts(world, scores):
     assert worst.table["information"].max() <= cards.table["information"].min()
 
 
-def test_the_claims_come_out_on_representations_that_are_known(world, scores):
+@pytest.fixture(scope="module")
+def tables(world, scores, gains):
     features, concepts, labels = world
+    shape, colour = concepts.filter(regex="^shape"), concepts.filter(regex="^colour")
+    of = {name: experiments.scores_with(scores, one, splits=1) for name, one in
+          {"class": shape, "colour": colour, "class and colour": concepts}.items()}  # fmt: skip
+    of["best block"] = experiments.best_blocks(scores, concepts, gains, splits=1)
     table = experiments.summary(scores, labels).merge(experiments.forward_accuracy(features, concepts, labels), on="representation")
-    curve = pd.DataFrame({"seed": np.repeat([0, 1, 2], 4), "presentations": 3 * [0, 1, 2, 3], "score": 3 * [0.1, 0.5, 0.4, 0.9]})
-    tables = {
-        "planted": experiments.planted_scores(pictures=3000), "scores": scores, "table": table, "curve": curve, "deep": "both", "seed": 0,
-        "blocks": experiments.blocks_alone_and_together(features, concepts, permutations=1, clusterings=2, **SETTINGS),
-        "numbers": experiments.cluster_number_curve(features, concepts.to_numpy(), [10, 20], starts=2),
-        "experts": experiments.noisy_experts(features, concepts, [0.0, 0.2], **SETTINGS),
+    table["class_score"] = [of["class"][name].score for name in table["representation"]]
+    curve = pd.DataFrame({
+        "encoder": "local:toy", "seed": np.repeat([0, 1, 2], 4), "presentations": 3 * [0, 1, 2, 3], "score": 3 * [0.1, 0.5, 0.4, 0.9],
+        "class": 3 * [0.1, 0.8, 0.8, 0.8],
+    })  # fmt: skip
+    # without the representation of colour alone, which knows nothing of the class that could be lost
+    of_class = {name: one for name, one in scores.items() if name != "colour"}
+    sources = {"class": shape, "expert=a": shape.mul(np.arange(len(shape)) < 2000, axis=0)}
+    return {
+        "planted": experiments.planted_scores(pictures=3000), "scores": scores, "of": of, "table": table, "curve": curve,
+        "numbers": experiments.cluster_number_curve(features, concepts.to_numpy(), [4, 10, 20], starts=2),
+        "noisy": experiments.noisy_experts(scores, concepts, [0.0, 0.2]),
+        "replaced": experiments.stand_ins(of_class, sources, splits=1),
     }  # fmt: skip
-    found = {one.claim: one.verdict for one in experiments.claims(SimpleNamespace(seeds=[0, 1, 2]), **tables)}
-    assert found["linear probes see conjunctions and not unions of them"] == "holds"
-    assert found["features of chance score 0"] == "holds"
-    assert found["concepts of other pictures explain nothing"] == "holds"
-    assert found["a trained network is explained better than pixels"] == "holds"
-    assert found["along training the score rises"] == "holds"
-    one_seed = {one.claim: one.verdict for one in experiments.claims(SimpleNamespace(seeds=[0]), **tables)}
-    assert one_seed["along training the score rises"] == "inconclusive (1 seed)"
-    assert one_seed["features of chance score 0"] == "holds"
+
+
+def test_the_claims_come_out_on_representations_that_are_known(tables):
+    found = {one.claim: one for one in experiments.claims(SimpleNamespace(seeds=[0, 1, 2], chain=CHAIN), **tables)}
+    verdicts = {claim: one.verdict for claim, one in found.items()}
+    assert verdicts["linear probes see conjunctions and not unions of them"] == "holds"
+    assert verdicts["features of chance score 0 (R1)"] == "holds"
+    assert verdicts["concepts of other pictures explain nothing (R1)"] == "holds"
+    assert verdicts["colour adds to the class in pixels (R3)"] == "holds"
+    assert verdicts["colour adds nothing to the class in the last layer (R3)"] == "holds"  # the last of the chain codes shape alone
+    assert verdicts["along training of toy the score rises (R4)"] == "holds"
+    assert found["forward accuracy of toy saturates earlier than the score (R4)"].here.value == 2
+    assert verdicts["forward accuracy of toy saturates earlier than the score (R4)"] == "holds"
+    assert verdicts["wrong concept labels lower the score (R6)"] == "holds"
+    assert verdicts["a network as expert scores below the true class (R6)"] == "holds"
+    one_seed = {one.claim: one.verdict for one in experiments.claims(SimpleNamespace(seeds=[0], chain=CHAIN), **tables)}
+    assert one_seed["along training of toy the score rises (R4)"] == "inconclusive (1 seed)"
+    assert one_seed["features of chance score 0 (R1)"] == "holds"
+
+
+def test_claims_that_lack_their_tables_are_not_testable(tables):
+    lacking = tables | {"curve": pd.DataFrame(), "replaced": pd.DataFrame()}
+    found = {one.claim: one.verdict for one in experiments.claims(SimpleNamespace(seeds=[0], chain=CHAIN), **lacking)}
+    assert not [claim for claim in found if claim.startswith("along training")]
+    assert found["a network as expert keeps the order (R6)"] == "not testable here"
+
+
+def test_the_smallest_step_of_a_chain_is_the_one_that_falls(scores):
+    # From nothing to both is the largest step, from both to the shape alone the only one downwards.
+    found = paper_claims._smallest_step(scores, ["noise", "both", "shape"], [0])
+    assert found.value == pytest.approx(scores["shape"].score - scores["both"].score, abs=0.1)
+    assert found.high < 0
+    assert paper_claims._smallest_step(scores, ["noise", "shape", "both"], [0, 1]).low > 0  # what has no seed counts once
 
 
 def test_the_least_kendall_correlation_is_that_of_the_worst_pair():
-    table = pd.DataFrame({10: [1, 2, 3, 4], 20: [1, 2, 3, 4], 50: [4, 3, 2, 1]}, index=list("abcd"))
+    names = ["published:resnet20", "published:convMed_normal", "published:autoencoder_64", "pixels"]
+    table = pd.DataFrame({10: [1, 2, 3, 4], 20: [1, 2, 3, 4], 50: [4, 3, 2, 1]}, index=names)
     assert paper_claims._least_kendall(table).value == -1
     assert paper_claims._least_kendall(table[[10, 20]]).low == 1
     assert paper_claims._least_kendall(table.iloc[:3]) is None
 
 
+def test_seeds_and_versions_of_a_network_do_not_count_as_many():
+    # Four noisy versions of one design agree, two other representations do not: all depends on which lineages are drawn.
+    names = [*(f"published:resnet20+noise={level}" for level in (0.1, 0.2, 0.3, 0.4)), "pixels", "published:convMed_pgd"]
+    means = pd.DataFrame({"score": [1.0, 2, 3, 4, 6, -1], "ami": [1.0, 2, 3, 4, -1, 6]}, index=names)
+    wide = paper_claims._over_lineages(means, "score", "ami")
+    assert wide.count == 6
+    assert wide.low < 0 < wide.high
+    seeds = pd.DataFrame({"score": [1.0, 3, 2], "ami": [1.0, 1, 2]}, index=["local:simclr,seed=0", "local:simclr,seed=1", "pixels"])
+    assert paper_claims._over_lineages(seeds, "score", "ami") is None  # two representations
+
+
+@pytest.mark.parametrize(("scores", "expected"), [([1.0, 2, 2.5, 2.6], 1.0), ([1.0, 2, 4, 8], 0.0), ([1.0, 2, 2.5, 6], 0.5)])
+def test_concavity_is_falling_slopes(scores, expected):
+    numbers = pd.DataFrame({"representation": "a", "clusters": [10, 20, 30, 40], "score": scores})
+    assert paper_claims._concave(numbers).value == expected
+
+
+KNOWN = {
+    "dataset": "scenes", "representations": ["noise", "pixels", "local:random", "local:supervised"], "blocks": ["given"],
+    "chain": ["pixels", "local:random", "local:supervised"], "explained": ["pixels"], "varied": ["pixels"], "seeds": [0], "training": [],
+    "clusters": 50, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1, "errors": [0.0],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("change", "message"), [
     ({"representations": ["pixels", "local:supervised"]}, "representations: found none called 'noise'"),
-    ({"representations": ["noise", "pixels", "local:supervised", "local:simklr"]}, "simklr"),
-    ({"training": "published:resnet20"}, "training: found 'published:resnet20'; expected a local encoder"),
+    ({"representations": [*KNOWN["representations"], "local:simklr"]}, "simklr"),
+    ({"representations": [*KNOWN["representations"], "published:resnet21"]}, "published: found 'resnet21'"),
+    ({"representations": [*KNOWN["representations"], "published:resnet20+noise=-1"]}, "expected a level of noise from 0"),
+    ({"chain": ["local:random", "pixels", "local:supervised"]}, "chain: found .* expected pixels and at least two more"),
+    ({"explained": ["local:simclr"]}, "explained: found 'local:simclr'; expected some of the representations"),
+    ({"varied": ["local:simclr"]}, "varied: found 'local:simclr'; expected some of the representations"),
+    ({"training": ["published:resnet20"]}, "training: found 'published:resnet20'; expected local encoders"),
+    ({"training": ["local:simklr"]}, "simklr"),
     ({"clusters": 300}, "clusters, numbers: found 300; expected 2 to a tenth of the 1000 pictures"),
     ({"splits": 0}, "splits: found 0"),
     ({"permutations": 0}, "permutations: found 0; expected at least 1"),
     ({"errors": [0.0, 1.5]}, "errors: found .* expected shares from 0 to 1"),
     ({"seeds": []}, r"seeds: found \[\]; expected at least one"),
+    ({"blocks": []}, r"blocks: found \[\]; expected at least one"),
 ])  # fmt: skip
 def test_each_mistake_in_the_settings_is_named(change, message):
-    known = {"dataset": "scenes", "representations": ["noise", "pixels", "local:supervised"], "deep": "local:supervised", "seeds": [0],
-             "training": "", "clusters": 50, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1,
-             "errors": [0.0]}  # fmt: skip
     pictures = datasets.load("scenes", count=1000)
-    experiments.check(SimpleNamespace(**known), pictures)
+    experiments.check(SimpleNamespace(**KNOWN), pictures)
     with pytest.raises(ValueError, match=message):
-        experiments.check(SimpleNamespace(**known | change), pictures)
+        experiments.check(SimpleNamespace(**KNOWN | change), pictures)
+
+
+def test_what_is_not_at_hand_is_left_out_with_a_reason(monkeypatch):
+    monkeypatch.delenv("DATA_MIRROR", raising=False)
+    there, absent = experiments.at_hand(["pixels", "local:random", "published:convMed_pgd+noise=0.5", "expert=published:uva_googlenet"])
+    assert there == ["pixels", "local:random"]
+    assert len(absent) == 2
+    assert absent[0].startswith("left out, not at hand: published:convMed_pgd+noise=0.5 (")
 
 
 def test_scores_are_those_of_the_measure(world, scores):

@@ -1,10 +1,17 @@
 """QRP: scores that can be derived (specs/qrp.md 6.1, corrected in section 10), and what must not change them."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
-from lib.measures.quantized_reversed_probing import agreement_with_labels, paired_difference, quantized_reversed_probing
+from lib.measures.quantized_reversed_probing import (
+    _mean_and_interval,
+    agreement_with_labels,
+    paired_difference,
+    quantized_reversed_probing,
+)
 from lib.measures.reverse_probe import cluster_information, concept_attribution, reverse_probe
 from lib.quantisation import given_clusters
 from lib.splits import stratified_split
@@ -14,10 +21,6 @@ PICTURES = 20_000
 
 def probe_of(clusters, concepts, seed=0):
     return reverse_probe(clusters, np.asarray(concepts), stratified_split(clusters, seed=seed))
-
-
-def standard_error(probe):
-    return probe.gains.std() / np.sqrt(len(probe.gains))
 
 
 def one_hot(values, count):
@@ -93,7 +96,7 @@ def test_a_softmax_world_is_recovered(rng):
     concepts = rng.integers(0, 2, (PICTURES, 8))
     labels = (concepts @ weights + bias + rng.gumbel(size=(PICTURES, 8))).argmax(1)
     probe = probe_of(labels, concepts)
-    assert truth - 0.1 < probe.score < truth + 3 * standard_error(probe)
+    assert truth - 0.1 < probe.score < truth + 3 * probe.standard_error
     found, planted = (one - one.mean(1, keepdims=True) for one in (probe.classifier.weights, weights))
     assert np.corrcoef(found.ravel(), planted.ravel())[0, 1] > 0.99
 
@@ -145,14 +148,95 @@ def test_attribution_names_the_concept_of_a_cluster(rng):
 
 @pytest.mark.slow
 def test_p_values_are_uniform_for_concepts_that_say_nothing():
+    # T12: most null fits fall back on the constant prediction and tie, which chance must break
     rng = np.random.default_rng(0)
     found = []
     for number in range(40):
         labels = given_clusters(rng.integers(0, 4, 400))
         concepts = rng.integers(0, 2, (400, 3))
-        found.append(quantized_reversed_probing(labels, concepts, splits=1, permutations=19, penalties=[0.1, 1e-3], seed=number).p_value)
+        found.append(quantized_reversed_probing(labels, concepts, splits=1, permutations=99, penalties=[0.1, 1e-3], seed=number).p_value)
     assert stats.kstest(found, "uniform").pvalue > 0.01
-    assert min(found) >= 0.05
+    assert min(found) >= 0.01
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    # Scores of replicates that differ by clustering, by split and by the pictures tested, all around a known mean.
+    rng = np.random.default_rng(0)
+    replicates = pd.DataFrame([{"clustering": c, "split": s} for c in range(3) for s in range(3)])
+    covered, widths = [], []
+    for _ in range(300):
+        clusterings, splits = 0.03 * rng.standard_normal(3), 0.02 * rng.standard_normal(3)
+        pictures = rng.standard_normal(2000)  # what makes a picture easy is the same in every replicate
+        tests = [rng.permutation(2000)[:400] for _ in range(3)]
+        gains = [1 + clusterings[c] + splits[s] + pictures[tests[s]] for c in range(3) for s in range(3)]
+        mean, low, high = _mean_and_interval(gains, [tests[s] for _ in range(3) for s in range(3)], replicates)
+        assert mean == pytest.approx(np.mean([one.mean() for one in gains]))
+        covered.append(low <= 1 <= high)
+        widths.append(high - low)
+    assert 0.93 <= np.mean(covered) <= 1
+    # Not idly wide: the standard deviation of the mean is sqrt((0.03^2 + 0.02^2) / 3 + 1 / 1200) = 0.035 or less.
+    assert np.median(widths) < 2 * 4.3 * 0.035
+
+
+def test_bits_and_nats_are_one_score(scores):
+    assert scores["both"].nats == pytest.approx(scores["both"].score * np.log(2))
+    assert scores["both"].probes[0].nats == pytest.approx(scores["both"].probes[0].score * np.log(2))
+    assert scores["both"].probes[0].residual_perplexity == pytest.approx(2 ** scores["both"].probes[0].cross_entropy)
+
+
+def test_a_single_cluster_has_nothing_to_explain(rng):
+    found = quantized_reversed_probing(given_clusters(np.zeros(200, int)), rng.integers(0, 2, (200, 3)), permutations=3)
+    assert (found.score, found.entropy) == (0, 0)
+    assert found.interval == (0, 0)
+    assert np.isnan([found.normalised, found.calibrated]).all()
+    assert 0 < found.p_value <= 1
+
+
+def test_constant_and_copied_concepts_are_left_out_and_listed(world):
+    concepts, networks = world
+    more = pd.DataFrame(concepts, columns=[f"concept {i}" for i in range(10)])
+    plain = quantized_reversed_probing(networks["colour"], more, clusters=10, clusterings=1, permutations=0)
+    found = quantized_reversed_probing(
+        networks["colour"], more.assign(never=0, always=1, again=concepts[:, 2]), clusters=10, clusterings=1, permutations=0
+    )
+    assert found.concepts["use"].tolist() == ["used"] * 10 + ["constant", "constant", "same as concept 2"]
+    assert found.used.tolist() == list(range(10))
+    assert found.score == plain.score
+    assert found.concepts["frequency"].iloc[[10, 11]].tolist() == [0, 1]
+
+
+def test_clusters_made_before_give_the_same_score_for_other_concepts(world, scores):
+    concepts, _ = world
+    again = quantized_reversed_probing(scores["both"].clusterings, concepts, permutations=0)
+    assert again.score == scores["both"].score
+    assert again.interval == scores["both"].interval
+    assert len(again.clusterings) == 3
+
+
+def test_the_number_of_threads_does_not_change_a_bit(world, scores):
+    concepts, _ = world
+    clusters = scores["both"].assignments[0].labels
+    split = stratified_split(clusters)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(reverse_probe(clusters, concepts, split).gains)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_the_paper_preset_is_stochastic_gradient_descent_without_a_safety_net(rng):
+    # T5 again: where concepts are few and clear, the paper's probe finds them too
+    one, other = rng.integers(0, 2, (2, PICTURES))
+    probe = reverse_probe(2 * one + other, np.stack([one, other], 1), stratified_split(2 * one + other), preset="paper")
+    assert probe.score == pytest.approx(2, abs=0.01)
+    assert (probe.temperature, probe.ignorance) == (1, 0)
+    with pytest.raises(ValueError, match="preset: found 'authors'; expected one of robust, paper"):
+        reverse_probe(one, np.stack([one, other], 1), stratified_split(one), preset="authors")
 
 
 # T14 and the whole measure
@@ -236,7 +320,10 @@ def test_agreement_with_a_partition_is_zero_by_chance_and_one_for_itself(rng):
     (np.zeros((100, 2)), np.zeros(100), {}, r"concepts: found shape \(100,\)"),
     (np.full((100, 2), np.nan), np.zeros((100, 3)), {"clusters": 2}, "features: found 200 values that are not finite"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"clusters": 101}, "clusters: found 101 for 100 pictures"),
-    (np.eye(100), np.full((100, 3), np.inf), {"clusters": 2}, "inputs: found .* values that are not finite"),
+    (np.eye(100), np.full((100, 3), np.inf), {"clusters": 2}, "concepts: found 300 values that are not finite; expected 0 and 1"),
+    (np.eye(100), np.full((100, 3), 0.3), {"clusters": 2}, r"concepts: found 300 values such as 0.3; .* \(binarise .* lib.concepts"),
+    (np.eye(100), np.zeros((100, 0)), {"clusters": 2}, "concepts: found none; expected at least one column"),
+    ([given_clusters(np.arange(9)), given_clusters(np.arange(8))], np.zeros((9, 1)), {}, r"clusterings of \[9, 8\] pictures"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"splits": 0}, "splits: found 0; expected at least 1"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"permutations": -1}, "permutations: found -1; expected at least 0"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"preset": "authors", "clusters": 2}, "preset: found 'authors'; expected one of robust"),

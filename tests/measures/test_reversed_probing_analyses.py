@@ -15,6 +15,7 @@ from lib.measures.reversed_probing_analyses import (
     screened_pairs,
     shapley_over_blocks,
 )
+from lib.quantisation import given_clusters
 from lib.splits import stratified_split
 
 PENALTIES = (1e-2, 1e-4)
@@ -43,22 +44,29 @@ def test_blocks_are_the_parts_before_the_colon(world):
 
 
 def test_blocks_gain_what_they_alone_can_say(world):
-    clusters, _, concepts, split = world
-    table = block_gains(clusters, blocks_of(concepts), split, permutations=4, penalties=PENALTIES).set_index("block")
+    clusters, _, concepts, _ = world
+    table = block_gains([given_clusters(clusters)], blocks_of(concepts), permutations=4, penalties=PENALTIES).set_index("block")
     np.testing.assert_allclose(table["alone"], [2, np.log2(3), 0, 0], atol=0.02)
     np.testing.assert_allclose(table["gain"], [2, np.log2(3), 0, 0], atol=0.02)
     np.testing.assert_allclose(table["null_mean"], 0, atol=0.02)
     assert table.loc["colour", "p_value"] == pytest.approx(1 / 5)
+    for column in ("alone", "gain"):
+        assert (table[f"{column}_low"] <= table[column]).all()
+        assert (table[f"{column}_high"] - table[f"{column}_low"] < 0.1).all()
+    only = block_gains([given_clusters(clusters)], {"colour": blocks_of(concepts)["colour"]}, permutations=0, penalties=PENALTIES)
+    assert only["gain"].item() == pytest.approx(only["alone"].item(), abs=0.001)  # there is nothing else
+    assert np.isnan(only["p_value"].item())
 
 
 def test_repeated_blocks_share_their_value_and_all_values_sum_to_the_score(world):
     clusters, _, concepts, split = world
     blocks = blocks_of(concepts)
     blocks = {"colour": blocks["colour"], "colour again": blocks["colour"], "shape": blocks["shape"]}
-    values = shapley_over_blocks(clusters, blocks, split, penalties=PENALTIES).set_index("block")["value"]
-    np.testing.assert_allclose(values, [1, 1, np.log2(3)], atol=0.02)
+    values = shapley_over_blocks(clusters, blocks, split, penalties=PENALTIES).set_index("block")
+    np.testing.assert_allclose(values["value"], [1, 1, np.log2(3)], atol=0.02)
+    assert ((values["low"] <= values["value"]) & (values["value"] <= values["high"])).all()
     everything, nothing = (reverse_probe(clusters, joined(blocks, names), split, penalties=PENALTIES).score for names in (None, []))
-    assert values.sum() == pytest.approx(everything - nothing, abs=1e-9)
+    assert values["value"].sum() == pytest.approx(everything - nothing, abs=1e-4)  # as exact as the fits
     with pytest.raises(ValueError, match="blocks: found 11; expected at most 10"):
         shapley_over_blocks(clusters, {str(i): blocks["shape"] for i in range(11)}, split)
 
@@ -85,7 +93,11 @@ def test_the_learning_curve_leads_to_the_truth():
     table, limit = learning_curve(clusters, np.eye(20)[concept], stratified_split(clusters), penalties=(1e-6,))
     assert table["score"].iloc[0] < table["score"].iloc[-1]
     assert table["train_score"].iloc[0] > table["train_score"].iloc[-1]
-    assert limit == pytest.approx(truth, abs=0.1)
+    assert limit.value == pytest.approx(truth, abs=0.1)
+    assert limit.low < limit.value < limit.high
+    slope, intercept = np.polyfit(1 / table["pictures"], table["score"], 1)
+    assert limit.value == pytest.approx(intercept, abs=1e-6)
+    assert slope < 0
 
 
 def test_a_concept_can_be_present_without_organising(world):
