@@ -20,6 +20,7 @@ PRESETS = {
     "robust": {"iterations": 100, "starts": 5, "points_per_cluster": None},
     "paper": {"iterations": 25, "starts": 1, "points_per_cluster": 256},
 }
+DEFAULT_COMPONENTS = 64
 PREPROCESSING = ("none", "l2", "standardize", "pca")
 
 
@@ -50,7 +51,7 @@ class Clusters:
 
 
 def quantise(
-    features, clusters: int, *, preset: str = "robust", preprocessing: str = "none", components: int = 64, spherical: bool = False,
+    features, clusters: int, *, preset: str = "robust", preprocessing: str = "none", components: int | None = None, spherical: bool = False,
     starts: int | None = None, seed: int = 0,
 ) -> Clusters:  # fmt: skip
     """k-means clusters of features (faiss).
@@ -61,7 +62,7 @@ def quantise(
         preset: of `PRESETS`.
         preprocessing: "none" (the default reading: Euclidean distance of the raw features), "l2" (rows of length 1), "standardize" (each
             dimension to mean 0 and sd 1; constant ones become 0), "pca" (the first principal components, as many as `components`).
-        components: kept by "pca".
+        components: kept by "pca"; by default 64, or all where there are fewer.
         spherical: centroids of length 1.
         starts: how often k-means starts anew, the best being kept; by default that of the preset.
         seed: of the starts.
@@ -77,6 +78,8 @@ def quantise(
         raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims)")
     if not np.isfinite(features).all():
         raise ValueError(f"features: found {np.count_nonzero(~np.isfinite(features))} values that are not finite; expected none")
+    if not isinstance(clusters, int | np.integer):
+        raise ValueError(f"clusters: found {clusters!r}; expected a whole number")
     if not 1 <= clusters <= len(features):
         raise ValueError(f"clusters: found {clusters} for {len(features)} pictures; expected 1 to {len(features)}")
     if preset not in PRESETS:
@@ -85,6 +88,8 @@ def quantise(
     if chosen["starts"] < 1:
         raise ValueError(f"starts: found {starts}; expected at least 1")
     points = preprocessed(features, preprocessing, components)
+    if not np.isfinite(np.square(points).sum(1)).all():
+        raise ValueError(f"features: found values up to {np.abs(features).max():.3g}; expected squared lengths that float32 can hold")
     kmeans = min(
         (
             _trained(points, clusters, preset, chosen, spherical, int(keys(seed, start) >> np.uint64(33)))
@@ -97,7 +102,10 @@ def quantise(
     trained_on = min(len(points), (chosen["points_per_cluster"] or len(points)) * clusters)
     return Clusters(
         labels.astype(np.int64), clusters, float(distances.astype(np.float64).mean()), float(kmeans.obj[0]) / trained_on,
-        {"preset": preset, "preprocessing": preprocessing, "components": components, "spherical": spherical, "seed": seed, **chosen},
+        {
+            "preset": preset, "preprocessing": preprocessing, "components": components or DEFAULT_COMPONENTS, "spherical": spherical,
+            "seed": seed, **chosen,
+        },
     )  # fmt: skip
 
 
@@ -144,9 +152,10 @@ def randomly_merged(clusters: Clusters, count: int, *, seed: int = 0) -> Cluster
     return Clusters(into[clusters.labels].astype(np.int64), count, float("nan"), float("nan"), clusters.settings | {"merged": count})
 
 
-def preprocessed(features: np.ndarray, how: str, components: int = 64) -> np.ndarray:
+def preprocessed(features: np.ndarray, how: str, components: int | None = None) -> np.ndarray:
     """Features as k-means sees them, float32; see `quantise`."""
-    points = np.ascontiguousarray(features, np.float32)
+    with np.errstate(over="ignore"):  # `quantise` says what is wrong then
+        points = np.ascontiguousarray(features, np.float32)
     if how == "none":
         return points
     if how == "l2":
@@ -157,6 +166,7 @@ def preprocessed(features: np.ndarray, how: str, components: int = 64) -> np.nda
     if how == "standardize":
         spread = centred.std(0)
         return centred / np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf).astype(np.float32)
+    components = min(DEFAULT_COMPONENTS, *points.shape) if components is None else components
     if not 1 <= components <= min(points.shape):
         raise ValueError(f"components: found {components}; expected 1 to {min(points.shape)}")
     # Both solvers are exact; the second needs no matrix of dims x dims. Sums, and so the last digits, depend on the number of threads.

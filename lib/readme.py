@@ -7,6 +7,7 @@ import pandas as pd
 
 from lib.paths import ROOT
 
+NUMBERS = ("01", "04")  # of the notebooks whose claims it shows
 PROFILES = ("quick", "study", "cifar10", "imagenet")
 _BLOCK = "<!-- {name}: begin -->\n{content}\n<!-- {name}: end -->"
 
@@ -18,7 +19,8 @@ def updated(root: Path = ROOT) -> str:
         ValueError: if a block is missing.
     """
     text = (root / "README.md").read_text(encoding="utf-8")
-    for name, content in (("claims 04", claims_table("04", root)), ("speed", speed_table(root))):
+    blocks = {f"claims {number}": claims_table(number, root) for number in NUMBERS} | {"speed": speed_table(root)}
+    for name, content in blocks.items():
         pattern = re.compile(rf"<!-- {name}: begin -->.*?<!-- {name}: end -->", re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"README.md: found no block <!-- {name}: begin --> ... <!-- {name}: end -->; expected one")
@@ -47,6 +49,10 @@ def speed_table(root: Path = ROOT) -> str:
         "machine_interpretability_forward_pass": {
             "network": "network, all conv and batch-norm units", "layers": "layers", "units": "units", "pictures": "pictures",
             "ratio": "time over the bare pass", "ratio_with_null": "with null and tables", "goal": "goal",
+        },
+        "quantized_reversed_probing_against_scikit_learn": {
+            "what": "clusters and probes: step", "side": "by", "seconds": "seconds", "objective": "objective",
+            "as_good": "as good as ours", "ratio": "seconds over ours", "peak_megabytes": "peak MB", "goal": "goal",
         },
         "scenes_rendering": {
             "size": "scenes of so many pixels a side", "batch": "drawn at a time", "pictures_a_minute": "pictures a minute on one core",

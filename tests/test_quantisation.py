@@ -89,7 +89,7 @@ def test_given_clusters_are_relabelled():
     (np.zeros((5, 2)), {"clusters": 0}, "clusters: found 0"),
     (np.zeros((5, 2)), {"preset": "fast"}, "preset: found 'fast'; expected one of robust, paper"),
     (np.zeros((5, 2)), {"preprocessing": "whiten"}, "preprocessing: found 'whiten'; expected one of none, l2, standardize, pca"),
-    (np.zeros((5, 2)), {"preprocessing": "pca"}, "components: found 64; expected 1 to 2"),
+    (np.zeros((5, 2)), {"preprocessing": "pca", "components": 64}, "components: found 64; expected 1 to 2"),
     (np.zeros((5, 2)), {"starts": 0}, "starts: found 0"),
 ])  # fmt: skip
 def test_bad_input_is_named(features, settings, message):

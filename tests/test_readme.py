@@ -43,7 +43,7 @@ def test_pictures_and_links_exist():
 
 def test_a_missing_block_is_named(tmp_path):
     (tmp_path / "README.md").write_text("# Nothing here\n")
-    with pytest.raises(ValueError, match="found no block <!-- claims 04: begin -->"):
+    with pytest.raises(ValueError, match="found no block <!-- claims 01: begin -->"):
         readme.updated(tmp_path)
 
 

@@ -66,8 +66,9 @@ class QuantizedReversedProbing:
 
 
 def quantized_reversed_probing(
-    features, concepts, *, clusters: int = 100, preset: str = "robust", preprocessing: str = "none", clusterings: int = 3, splits: int = 2,
-    permutations: int = 19, penalties: Sequence[float] = PENALTIES, starts: int | None = None, seed: int = 0,
+    features, concepts, *, clusters: int = 100, preset: str = "robust", preprocessing: str = "none", components: int | None = None,
+    clusterings: int = 3, splits: int = 2, permutations: int = 19, penalties: Sequence[float] = PENALTIES, starts: int | None = None,
+    seed: int = 0,
 ) -> QuantizedReversedProbing:  # fmt: skip
     """Quantise features, probe them in reverse, and repeat both for the interval.
 
@@ -81,6 +82,7 @@ def quantized_reversed_probing(
         clusters: K; scores at different K are not comparable.
         preset: "robust" or "paper", of quantiser and probe.
         preprocessing: of the quantiser.
+        components: of the quantiser, for preprocessing "pca".
         clusterings: k-means seeds; of given clusters, all are taken.
         splits: splits a clustering.
         permutations: refits with the concepts of other pictures, on the first clustering; 0 leaves the null out.
@@ -102,7 +104,7 @@ def quantized_reversed_probing(
     rows, probes, assignments = [], [], []
     for clustering in range(len(given) if given else clusterings):
         one = given[clustering] if given else quantise(
-            features, clusters, preset=preset, preprocessing=preprocessing, starts=starts, seed=seed + clustering,
+            features, clusters, preset=preset, preprocessing=preprocessing, components=components, starts=starts, seed=seed + clustering,
         )  # fmt: skip
         for number in range(splits):
             split = stratified_split(one.labels, seed=seed + number)
@@ -113,7 +115,8 @@ def quantized_reversed_probing(
             rows.append({
                 "clustering": clustering, "split": number, "score": probe.score, "entropy": probe.entropy, "normalised": probe.normalised,
                 "train_score": probe.train_score, "residual_perplexity": probe.residual_perplexity, "top_1": probe.top_1,
-                "top_5": probe.top_5, "majority": probe.majority, "penalty": probe.classifier.penalty, "temperature": probe.temperature,
+                "top_5": probe.top_5, "majority": probe.majority, "constant": probe.constant, "penalty": probe.classifier.penalty,
+                "temperature": probe.temperature,
                 "ignorance": probe.ignorance, "clusters": one.count, "empty": one.empty, "alone": split.alone,
                 "untested": 1 - one.sizes[tested].sum() / pictures,
             })  # fmt: skip
@@ -130,7 +133,7 @@ def quantized_reversed_probing(
         score=score,
         interval=(low, high),
         null=null if permutations else float("nan"),
-        p_value=_p_value(probes[0].score, null_scores, seed),
+        p_value=permutation_p_value(probes[0].score, null_scores, seed),
         calibrated=float((score - null) / (entropy - null)) if entropy > max(null, 0) else float("nan"),
         normalised=float(replicates["normalised"].mean()),
         entropy=float(entropy),
@@ -231,8 +234,11 @@ def _permuted(labels, concepts, number, *, preset, penalties, seed):
     return reverse_probe(labels, concepts[order], split, preset=preset, penalties=penalties, seed=seed).score
 
 
-def _p_value(score, null_scores, seed):
-    """(1 + how many are as high) / (1 + how many there are), with ties (constant predictions score alike) in random order."""
+def permutation_p_value(score: float, null_scores: np.ndarray, seed: int = 0) -> float:
+    """(1 + how many are as high) / (1 + how many there are), with ties (constant predictions score alike) in random order.
+
+    NaN if there are none.
+    """
     if not len(null_scores):
         return float("nan")
     ties = np.isclose(null_scores, score, rtol=0, atol=1e-9)

@@ -45,6 +45,7 @@ class ReverseProbe:
     top_1: float  # share of test pictures whose cluster is the likeliest
     top_5: float
     majority: float  # top_1 of the constant prediction
+    constant: float  # bits, score of the constant prediction: 0 but for what rounding does to the shares of small clusters
     classifier: LogisticRegression
     temperature: float  # by which logits are divided
     ignorance: float  # weight of the constant prediction in the mixture; 1: the concepts say nothing that generalises
@@ -87,7 +88,7 @@ def reverse_probe(
         seed: of the paper preset: of the order in which pictures are shown.
 
     Raises:
-        ValueError: if shapes disagree, values are not finite (see `LogisticProblem`), or the preset is unknown.
+        ValueError: if shapes disagree, values are not finite (see `LogisticProblem`), no picture is tested, or a setting is unknown.
     """
     clusters, concepts = np.asarray(clusters), np.asarray(concepts)
     if concepts.ndim != 2 or clusters.shape != concepts.shape[:1]:
@@ -95,6 +96,10 @@ def reverse_probe(
         raise ValueError(f"clusters, concepts: found shapes {found}; expected (pictures,) and (pictures, concepts)")
     if preset not in PRESETS:
         raise ValueError(f"preset: found {preset!r}; expected one of {', '.join(PRESETS)}")
+    if not len(split.test):
+        raise ValueError(f"split: found no test picture among {len(clusters)} in {clusters.max() + 1} clusters; expected fewer clusters")
+    if not len(penalties):
+        raise ValueError("penalties: found none; expected at least one")
     count = int(clusters.max()) + 1
     problem = LogisticProblem(concepts[split.train], clusters[split.train], classes=count)
     prior = np.log(np.bincount(clusters[split.train], minlength=count) / len(split.train))
@@ -204,6 +209,7 @@ def _scored(classifier, temperature, ignorance, clusters, concepts, split, prior
         top_1=float((rank == 0).mean()),
         top_5=float((rank < 5).mean()),
         majority=float((own == prior.argmax()).mean()),
+        constant=float((prior[own] / np.log(2) - np.log2(shares[own])).mean()),
         classifier=classifier,
         temperature=temperature,
         ignorance=ignorance,

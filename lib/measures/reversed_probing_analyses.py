@@ -12,20 +12,21 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
+from scipy import optimize, stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lib.keyed_random import generator
-from lib.measures.quantized_reversed_probing import paired_difference, quantized_reversed_probing
+from lib.keyed_random import generator, keys
+from lib.measures.quantized_reversed_probing import paired_difference, permutation_p_value, quantized_reversed_probing
 from lib.measures.reverse_probe import PENALTIES, reverse_probe
 from lib.quantisation import Clusters
-from lib.splits import Split
+from lib.splits import Split, stratified_split
 from lib.statistics import Estimate
 
+LEAST_PERMUTATIONS = 19  # with fewer no p-value reaches 0.05
 Blocks = Mapping[str, np.ndarray]  # name -> (pictures, concepts of the block)
 
 
@@ -63,13 +64,14 @@ def block_gains(
 
     Returns:
         One row a block: block, concepts, alone, alone_low, alone_high, gain, gain_low, gain_high (intervals over clusterings, splits and
-        pictures), null_mean, null_sd, p_value (of the gain on the first clustering). All information is in bits.
+        pictures), null_mean, null_sd, p_value (of the gain on the first clustering; NaN for fewer than 19 permutations). All information is
+        in bits.
     """
 
-    def scored(concepts, used=clusterings, penalties=penalties):
+    def scored(concepts, penalties=penalties):
         if not concepts.shape[1]:  # without any concept the prediction is constant: the same as a concept that is never there
             concepts = np.zeros((len(concepts), 1), np.float32)
-        return quantized_reversed_probing(list(used), concepts, splits=splits, permutations=0, penalties=penalties, seed=seed)
+        return quantized_reversed_probing(list(clusterings), concepts, splits=splits, permutations=0, penalties=penalties, seed=seed)
 
     everything = scored(joined(blocks))
     kept = everything.replicates["penalty"].unique()  # what leaving one block out changes is little beside what the penalty would
@@ -78,18 +80,26 @@ def block_gains(
         others = joined(blocks, [other for other in blocks if other != name])
         without, alone = scored(others, penalties=kept), scored(block)
         gain = paired_difference(everything, without)
-        orders = [generator(seed, 41, number).permutation(len(block)) for number in range(permutations)]
         base = without.probes[0].score
-        shuffled = [scored(np.column_stack([others, block[order]]), clusterings[:1], kept).probes[0].score for order in orders]
-        null = np.array(shuffled) - base
-        first = everything.probes[0].score - base
+        null = np.array([_with_shuffled(everything, blocks, name, seed, number) for number in range(permutations)]) - base
+        enough = permutations >= LEAST_PERMUTATIONS
         rows.append({
             "block": name, "concepts": block.shape[1], "alone": alone.score, "alone_low": alone.interval[0],
             "alone_high": alone.interval[1], "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
             "null_mean": null.mean() if permutations else np.nan, "null_sd": null.std() if permutations else np.nan,
-            "p_value": (1 + (null >= first).sum()) / (1 + permutations) if permutations else np.nan,
+            "p_value": permutation_p_value(everything.probes[0].score - base, null, seed) if enough else np.nan,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _with_shuffled(everything, blocks, name, seed, number):
+    """The score of the first clustering and split when the rows of one block are permuted."""
+    order = generator(seed, 41, number).permutation(len(blocks[name]))
+    concepts = joined({**blocks, name: blocks[name][order]})[:, everything.used]
+    clusters, classifier = everything.assignments[0].labels, everything.probes[0].classifier
+    return reverse_probe(
+        clusters, concepts, stratified_split(clusters, seed=seed), penalties=[classifier.penalty], start=classifier
+    ).score
 
 
 def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Sequence[float] = PENALTIES) -> pd.DataFrame:
@@ -135,7 +145,8 @@ def probe_ladder(
     (the `pairs` products that fit the residuals of the training pictures best), and boosted trees.
 
     Returns:
-        One row a step: probe, score, low, high (bits; normal interval over test pictures).
+        One row a step: probe, score, low, high, gain, gain_low, gain_high (over all concepts, paired by picture; bits). Trees see the same
+        few pictures a cluster and are not tuned: where they gain nothing, there may still be interactions.
     """
     concepts = joined(blocks)
     own = np.asarray(clusters)[split.test]
@@ -150,7 +161,12 @@ def probe_ladder(
         "with products of pairs": reverse_probe(clusters, np.column_stack([concepts, products]), split, penalties=penalties).gains,
         "boosted trees": _tree_gains(np.asarray(clusters), concepts, split, seed),
     }
-    return pd.DataFrame([{"probe": name, **_with_interval("score", gains)} for name, gains in steps.items()])
+    rows = []
+    for name, gains in steps.items():
+        gain = _with_interval("gain", gains - additive.gains)
+        paired = {"gain": gain["gain"], "gain_low": gain["low"], "gain_high": gain["high"]}
+        rows.append({"probe": name, **_with_interval("score", gains), **paired})
+    return pd.DataFrame(rows)
 
 
 def screened_pairs(clusters, concepts, split: Split, classifier, count: int) -> np.ndarray:
@@ -172,26 +188,31 @@ def screened_pairs(clusters, concepts, split: Split, classifier, count: int) -> 
 
 
 def learning_curve(
-    clusters, concepts, split: Split, *, shares: Sequence[float] = (0.1, 0.2, 0.4, 0.7, 1.0), penalties: Sequence[float] = PENALTIES,
+    clusters, concepts, split: Split, *, shares: Sequence[float] = (0.15, 0.3, 0.45, 0.7, 1.0), penalties: Sequence[float] = PENALTIES,
     bootstrap: int = 1000, seed: int = 0,
 ) -> tuple[pd.DataFrame, Estimate]:  # fmt: skip
     """The score with fewer training pictures, and where I(N) = I_inf - a / N leads.
 
     Returns:
-        Rows of pictures (trained on), score, low, high, train_score; and I_inf in bits by least squares, with its bootstrap over test
-        pictures. The line through 1 / N leaves out terms that matter when N is small, so I_inf is an extrapolation, not a measurement.
+        Rows of pictures (trained on), score, low, high, train_score; and I_inf in bits by least squares over the three largest sizes, with
+        its bootstrap over test pictures, which knows nothing of the misfit: an extrapolation, not a measurement. Every cluster keeps its
+        share of the training pictures, at least one.
     """
-    order = generator(seed, 42).permutation(len(split.train))
+    own = np.asarray(clusters)[split.train]
+    order = np.lexsort((keys(seed, 42, split.train), own))
+    rank = np.empty(len(own), np.int64)
+    rank[order] = np.arange(len(own)) - np.searchsorted(own[order], own[order])
     rows, gains = [], []
     for share in shares:
-        part = np.sort(split.train[order[: max(1, round(share * len(order)))]])
+        part = split.train[rank < np.maximum(1, np.round(share * np.bincount(own)[own]))]
         probe = reverse_probe(clusters, concepts, Split(part, split.validation, split.test, split.alone), penalties=penalties)
         gains.append(probe.gains)
         rows.append({"pictures": len(part), **_with_interval("score", probe.gains), "train_score": probe.train_score})
     table = pd.DataFrame(rows)
     # The limit is linear in the scores: one row of the pseudo-inverse, applied to every resample.
-    to_limit = np.linalg.pinv(np.column_stack([np.ones(len(table)), -1 / table["pictures"]]))[0]
-    by_picture = to_limit @ np.stack(gains)
+    used = table["pictures"].nlargest(3).index
+    to_limit = np.linalg.pinv(np.column_stack([np.ones(len(used)), -1 / table["pictures"][used]]))[0]
+    by_picture = to_limit @ np.stack([gains[row] for row in used])
     count = len(by_picture)
     weights = generator(seed, 43).multinomial(count, np.full(count, 1 / count), size=bootstrap)
     low, high = np.quantile(weights @ by_picture / count, (0.025, 0.975))
@@ -211,8 +232,9 @@ def forward_and_reverse(
         penalties: of the reverse probe.
 
     Returns:
-        One row a concept that is present and absent among both training and test pictures: concept, frequency, forward (area under the ROC
-        curve of a linear probe on test pictures), alone (bits), gain over all others (bits).
+        One row a concept that is present and absent among both training and test pictures: concept, frequency, entropy (bits, of the
+        concept), forward (area under the ROC curve of a linear probe on test pictures), alone (bits), share (alone / entropy, which cannot
+        exceed 1), gain over all others (bits).
     """
     values = concepts.to_numpy(np.float32)
     everything = reverse_probe(clusters, values, split, penalties=penalties)
@@ -225,11 +247,14 @@ def forward_and_reverse(
         area = roc_auc_score(values[split.test, column], read)
         others = np.arange(values.shape[1]) != column
         rest = reverse_probe(clusters, values[:, others], split, penalties=kept, start=_part(everything.classifier, others)).score
+        frequency = float(values[:, column].mean())
+        entropy = float(stats.entropy([frequency, 1 - frequency], base=2))
+        alone = reverse_probe(clusters, values[:, [column]], split, penalties=kept).score
         rows.append({
-            "concept": concepts.columns[column], "frequency": values[:, column].mean(), "forward": area,
-            "alone": reverse_probe(clusters, values[:, [column]], split, penalties=kept).score, "gain": everything.score - rest,
+            "concept": concepts.columns[column], "frequency": frequency, "entropy": entropy, "forward": area, "alone": alone,
+            "share": alone / entropy, "gain": everything.score - rest,
         })  # fmt: skip
-    return pd.DataFrame(rows, columns=["concept", "frequency", "forward", "alone", "gain"])
+    return pd.DataFrame(rows, columns=["concept", "frequency", "entropy", "forward", "alone", "share", "gain"])
 
 
 def read_linearly(features, concepts, train, test) -> np.ndarray:

@@ -82,7 +82,7 @@ def test_unions_of_conjunctions_need_pairs(rng):
     scores = [probe_of(labels, y).score for y in (alone, objects, np.column_stack([alone, objects]), pairs)]
     assert scores[0] == pytest.approx(1, abs=0.02)
     assert scores[1] == pytest.approx(1, abs=0.05)
-    assert 1.9 < scores[2] < 2.7
+    assert scores[2] == pytest.approx(2, abs=0.02)
     assert scores[3] == pytest.approx(3, abs=0.02)
 
 
@@ -182,6 +182,14 @@ def test_bits_and_nats_are_one_score(scores):
     assert scores["both"].nats == pytest.approx(scores["both"].score * np.log(2))
     assert scores["both"].probes[0].nats == pytest.approx(scores["both"].probes[0].score * np.log(2))
     assert scores["both"].probes[0].residual_perplexity == pytest.approx(2 ** scores["both"].probes[0].cross_entropy)
+
+
+def test_small_clusters_move_the_constant_prediction_off_zero(rng):
+    # Shares of training and test pictures differ by rounding, and the constant prediction pays for it (specs/qrp.md 5.5).
+    concepts = rng.integers(0, 2, (2000, 3))
+    many, few = (probe_of(np.arange(2000) % count, concepts) for count in (700, 10))
+    assert many.constant < -0.05
+    assert few.constant == pytest.approx(0, abs=0.001)
 
 
 def test_a_single_cluster_has_nothing_to_explain(rng):
@@ -287,16 +295,6 @@ def test_two_networks_are_compared_on_the_same_pictures(scores):
     assert difference.count > 400  # of 600 test pictures
 
 
-@pytest.mark.slow
-def test_the_interval_covers_other_clusterings_and_splits(world, scores):
-    concepts, networks = world
-    settings = {"clusters": 25, "permutations": 0, "starts": 3}
-    others = [quantized_reversed_probing(networks["both"], concepts, seed=seed, **settings).score for seed in (10, 20, 30)]
-    low, high = scores["both"].interval
-    assert np.mean([low - 0.05 < other < high + 0.05 for other in others]) == 1
-    assert high - low > 0.02
-
-
 def test_coinciding_pictures_tiny_clusters_and_constant_concepts_are_reported(rng):
     features = np.repeat(rng.standard_normal((30, 4)), 20, 0)
     concepts = np.column_stack([np.repeat(np.eye(30)[:, :10], 20, 0), np.zeros(600), np.ones(600)])
@@ -323,6 +321,10 @@ def test_agreement_with_a_partition_is_zero_by_chance_and_one_for_itself(rng):
     (np.eye(100), np.full((100, 3), np.inf), {"clusters": 2}, "concepts: found 300 values that are not finite; expected 0 and 1"),
     (np.eye(100), np.full((100, 3), 0.3), {"clusters": 2}, r"concepts: found 300 values such as 0.3; .* \(binarise .* lib.concepts"),
     (np.eye(100), np.zeros((100, 0)), {"clusters": 2}, "concepts: found none; expected at least one column"),
+    (1e25 * np.eye(100), np.zeros((100, 3)), {"clusters": 2}, "features: found values up to 1e.25; expected squared lengths that float32"),
+    (np.eye(100), np.zeros((100, 3)), {"clusters": 2.0}, "clusters: found 2.0; expected a whole number"),
+    (np.eye(100), np.zeros((100, 3)), {"clusters": 2, "penalties": []}, "penalties: found none; expected at least one"),
+    (np.arange(50.0)[:, None], np.zeros((50, 3)), {"clusters": 50}, "split: found no test picture among 50 in 50 clusters"),
     ([given_clusters(np.arange(9)), given_clusters(np.arange(8))], np.zeros((9, 1)), {}, r"clusterings of \[9, 8\] pictures"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"splits": 0}, "splits: found 0; expected at least 1"),
     (np.zeros((100, 2)), np.zeros((100, 3)), {"permutations": -1}, "permutations: found -1; expected at least 0"),

@@ -47,4 +47,5 @@ def _cases(rng, pictures):
     colours, things = np.eye(4)[colour], np.eye(4)[thing]
     yield "unions of conjunctions", "colour", union, colours, 1.0
     yield "unions of conjunctions", "thing", union, things, 1.0
+    yield "unions of conjunctions", "both", union, np.column_stack([colours, things]), 2.0
     yield "unions of conjunctions", "pairs", union, np.eye(16)[4 * colour + thing], 3.0

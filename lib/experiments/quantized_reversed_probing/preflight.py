@@ -34,7 +34,7 @@ def check(settings, pictures: Pictures) -> None:
     """
     if pictures.labels is None:
         raise ValueError(f"dataset: found {settings.dataset!r} without labels; expected labelled pictures")
-    for name in ("representations", "blocks", "explained", "chain", "seeds", "numbers", "errors"):
+    for name in ("representations", "blocks", "explained", "chain", "varied", "seeds", "numbers", "errors"):
         values = getattr(settings, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
@@ -61,8 +61,8 @@ def check(settings, pictures: Pictures) -> None:
             raise ValueError(f"training: found {name!r}; expected local encoders, whose training is kept")
         local.recipe_named(name)
     most = max([settings.clusters, *settings.numbers])
-    if not 2 <= min([settings.clusters, *settings.numbers]) <= most <= len(pictures) // 10:
-        raise ValueError(f"clusters, numbers: found {most}; expected 2 to a tenth of the {len(pictures)} pictures")
+    if not 2 <= min([settings.clusters, *settings.numbers]) <= most <= len(pictures) // 25:  # five test pictures a cluster
+        raise ValueError(f"clusters, numbers: found {most}; expected 2 to a 25th of the {len(pictures)} pictures")
     for name in ("starts", "clusterings", "splits", "permutations"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1 (no score goes without its null)")

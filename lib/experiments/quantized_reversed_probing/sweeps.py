@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from tqdm.auto import tqdm
 
 from lib import representations
@@ -14,10 +14,11 @@ from lib.datasets.pictures import Pictures
 from lib.encoders import local
 from lib.keyed_random import generator
 from lib.measures import reversed_probing_analyses as analyses
-from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, quantized_reversed_probing
+from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, paired_difference, quantized_reversed_probing
 from lib.measures.reverse_probe import reverse_probe
 from lib.quantisation import quantise, randomly_merged
 from lib.splits import stratified_split
+from lib.statistics import proportion
 
 Features = Mapping[str, np.ndarray]
 Scores = Mapping[str, QuantizedReversedProbing]
@@ -49,12 +50,14 @@ def summary(scores: Scores, labels=None) -> pd.DataFrame:
             "null": one.null, "p_value": one.p_value, "calibrated": one.calibrated, "entropy": one.entropy, "normalised": one.normalised,
             "residual_perplexity": one.replicates["residual_perplexity"].mean(), "top_1": one.replicates["top_1"].mean(),
             "top_5": one.replicates["top_5"].mean(), "majority": one.replicates["majority"].mean(),
+            "constant": one.replicates["constant"].mean(), "effective_clusters": 2**one.entropy,
             "clusters": one.replicates["clusters"].min(), "untested": one.replicates["untested"].max(),
             "sd_clusterings": each.mean().std(), "sd_splits": np.sqrt(each.var().mean()),
             "se_pictures": np.mean([probe.standard_error for probe in one.probes]),
         }  # fmt: skip
         if labels is not None:
             row["ami"] = np.mean([adjusted_mutual_info_score(labels, assignment.labels) for assignment in one.clusterings])
+            row["nmi"] = np.mean([normalized_mutual_info_score(labels, assignment.labels) for assignment in one.clusterings])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -91,7 +94,10 @@ def cluster_number_curve(features: Features, concepts, numbers: Sequence[int], *
     for name, one in tqdm(features.items(), desc="numbers of clusters", leave=False):
         for clusters in numbers:
             probe = _probe(quantise(one, clusters, starts=starts, seed=seed).labels, concepts, seed)
-            rows.append({"representation": name, "clusters": clusters, **_scored(probe), "train_score": probe.train_score})
+            rows.append({
+                "representation": name, "clusters": clusters, **_scored(probe), "train_score": probe.train_score,
+                "constant": probe.constant,
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -143,19 +149,23 @@ def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.D
     """How well a linear probe reads the class, and each block of which every picture has exactly one concept.
 
     Returns:
-        representation, class, factors (mean over the blocks): accuracy on the second half of the pictures, fitted on the first, whose order
-        has nothing to do with what they show.
+        representation, class, class_low, class_high (Wilson's interval), factors (mean over the blocks): accuracy on a half of the pictures
+        drawn at random, fitted on the others.
     """
     factors = {name: block for name, block in analyses.blocks_of(concepts).items() if (block.sum(1) == 1).all() and name != "class"}
     factors = {"class": np.eye(np.max(labels) + 1, dtype=np.float32)[labels], **factors}
     bounds = np.cumsum([0, *(block.shape[1] for block in factors.values())])
     truth = np.concatenate(list(factors.values()), 1)
-    half = len(truth) // 2
+    fitted, tested = np.array_split(generator(0, 63).permutation(len(truth)), 2)
     rows = []
     for name, one in tqdm(features.items(), desc="forward probes", leave=False):
-        predicted = analyses.read_linearly(one, truth, np.arange(half), np.arange(half, len(truth)))
-        right = [(predicted[:, low:high].argmax(1) == truth[half:, low:high].argmax(1)).mean() for low, high in pairwise(bounds)]
-        rows.append({"representation": name, "class": right[0], "factors": np.mean(right[1:]) if len(right) > 1 else np.nan})
+        predicted = analyses.read_linearly(one, truth, fitted, tested)
+        right = [(predicted[:, low:high].argmax(1) == truth[tested, low:high].argmax(1)) for low, high in pairwise(bounds)]
+        accuracy = proportion(int(right[0].sum()), len(tested))
+        rows.append({
+            "representation": name, "class": accuracy.value, "class_low": accuracy.low, "class_high": accuracy.high,
+            "factors": np.mean(right[1:]) if len(right) > 1 else np.nan,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -184,38 +194,54 @@ def training_curve(names: Sequence[str], seeds: Sequence[int], pictures: Picture
 
 
 def noisy_experts(scores: Scores, concepts: pd.DataFrame, errors: Sequence[float], *, seed: int = 0) -> pd.DataFrame:
-    """What wrong concept labels cost: of each block a share of the pictures gets the concepts of another picture.
+    """What wrong concept labels cost: of each block a share of the pictures gets the concepts of a picture drawn at random.
 
     Returns:
-        One row per representation and share: representation, error, score, low, high (over pictures), entropy, normalised.
+        One row per representation and share: representation, error, score, low, high (over pictures), entropy, normalised, and what is lost
+        against the first share, paired by picture: loss, loss_low, loss_high (bits).
     """
     blocks = analyses.blocks_of(concepts)
     rows = []
     for name, one in tqdm(scores.items(), desc="noisy experts", leave=False):
+        clusters, split = _first(one)
+        whole = None
         for error in errors:
             spoiled = []
             for number, block in enumerate(blocks.values()):
                 rng = generator(seed, 62, number)
                 wrong = rng.random(len(block)) < error
                 spoiled.append(np.where(wrong[:, None], block[rng.permutation(len(block))], block))
-            clusters, split = _first(one)
-            rows.append({"representation": name, "error": error, **_scored(reverse_probe(clusters, np.column_stack(spoiled), split))})
+            probe = reverse_probe(clusters, np.column_stack(spoiled), split)
+            whole = probe if whole is None else whole
+            lost = whole.gains - probe.gains
+            reach = 1.96 * lost.std() / np.sqrt(len(lost))
+            losses = {"loss": lost.mean(), "loss_low": lost.mean() - reach, "loss_high": lost.mean() + reach}
+            rows.append({"representation": name, "error": error, **_scored(probe), **losses})
     return pd.DataFrame(rows)
 
 
 def stand_ins(scores: Scores, experts: Mapping[str, pd.DataFrame], *, splits: int, seed: int = 0) -> pd.DataFrame:
-    """The score when another source names the class: representation, source, score, low, high.
+    """The score when another source names the class, and what is lost against the first source, paired by picture.
 
     Args:
         scores: of the representations.
-        experts: source -> its concepts, e.g. the true class, people, another network.
+        experts: source -> its concepts: first the true class, then e.g. people or another network.
         splits: of the pictures.
         seed: of the splits.
+
+    Returns:
+        representation, source, score, low, high, loss, loss_low, loss_high (bits).
     """
+    found = {source: scores_with(scores, concepts, splits=splits, seed=seed) for source, concepts in experts.items()}
+    truth = next(iter(found.values()))
     rows = []
-    for source, concepts in experts.items():
-        for name, one in scores_with(scores, concepts, splits=splits, seed=seed).items():
-            rows.append({"representation": name, "source": source, "score": one.score, "low": one.interval[0], "high": one.interval[1]})
+    for source, several in found.items():
+        for name, one in several.items():
+            loss = paired_difference(truth[name], one)
+            rows.append({
+                "representation": name, "source": source, "score": one.score, "low": one.interval[0], "high": one.interval[1],
+                "loss": loss.value, "loss_low": loss.low, "loss_high": loss.high,
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 
