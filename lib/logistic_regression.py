@@ -17,11 +17,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from lib.devices import training_threads
+from lib.devices import TRAINING_THREADS
+from lib.torch_threads import exactly
 
 TOLERANCE = 1e-5
 _CHUNK_NUMBERS = 2**20  # logits of a chunk of rows stay near the processor's caches
 _HISTORY = 10  # pairs that L-BFGS keeps
+_SMALL = 5e7  # multiplications a pass, below which a second thread costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ class LogisticRegression:
 class LogisticProblem:
     """Data prepared once for any number of fits."""
 
-    @training_threads()  # so that results do not depend on the caller's number of threads
     def __init__(self, inputs, labels, *, classes: int | None = None, device: str = "cpu"):
         """Merge equal rows, centre and turn them.
 
@@ -70,7 +71,12 @@ class LogisticProblem:
             raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
 
         rows, which = _distinct_rows(np.ascontiguousarray(inputs, np.float32))
-        shares = np.bincount(which, minlength=len(rows)) / len(inputs)
+        self._threads = TRAINING_THREADS if len(rows) * rows.shape[1] * classes > _SMALL else 1
+        with exactly(self._threads):
+            self._prepare(rows, which, labels, classes, device)
+
+    def _prepare(self, rows, which, labels, classes, device):
+        shares = np.bincount(which, minlength=len(rows)) / len(which)
         mean = (torch.from_numpy(shares) @ torch.from_numpy(rows).double()).numpy()
         centred = torch.from_numpy((rows - mean).astype(np.float32))
         weighted = centred * torch.from_numpy(shares.astype(np.float32))[:, None]
@@ -79,11 +85,10 @@ class LogisticProblem:
         self._rows = (centred @ self._axes).to(device)
         self._shares = torch.from_numpy(shares.astype(np.float32)).to(device)
         pairs, counts = np.unique(np.stack([labels.astype(np.int64), which]), axis=1, return_counts=True)
-        joint = sparse.csr_array((counts / len(inputs), pairs), (classes, len(rows)))
+        joint = sparse.csr_array((counts / len(which), pairs), (classes, len(rows)))
         self._moments = torch.from_numpy((joint @ self._rows.cpu().numpy().astype(np.float64)).T.astype(np.float32)).to(device)  # X' Y / n
         self._class_shares = torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)).float().to(device)
 
-    @training_threads()
     def fit(self, penalty: float, *, start: LogisticRegression | None = None, tolerance: float = TOLERANCE, most_iterations: int = 1000):
         """The minimum of mean cross-entropy + penalty / 2 * |W|^2; the bias is not penalised.
 
@@ -103,6 +108,10 @@ class LogisticProblem:
         """
         if not (penalty >= 0 and np.isfinite(penalty)):
             raise ValueError(f"penalty: found {penalty}; expected a number from 0")
+        with exactly(self._threads):
+            return self._fitted(penalty, start, tolerance, most_iterations)
+
+    def _fitted(self, penalty, start, tolerance, most_iterations):
         shares = self._class_shares
         spread = (shares * (1 - shares)).clamp_min(1e-12)
         variances = self._variances.to(shares.device)

@@ -11,6 +11,7 @@ import torch
 
 from lib.keyed_random import generator
 from lib.logistic_regression import LogisticRegression
+from lib.torch_threads import exactly
 
 EPOCHS, BATCH_SIZE, MOMENTUM = 100, 512, 0.9
 LEARNING_RATE, DROPS, DROP_BY = 3.5, (60, 80), 0.1
@@ -27,6 +28,7 @@ class StochasticFit:
     validation_losses: np.ndarray  # (epochs,) nats
 
 
+@exactly(1)  # a batch is little work
 def stochastic_fit(
     inputs, labels, validation_inputs, validation_labels, *, classes: int, learning_rate: float = LEARNING_RATE, epochs: int = EPOCHS,
     penalty: float = PENALTY, seed: int = 0,

@@ -19,6 +19,7 @@ import torch
 from lib.logistic_regression import LogisticProblem, LogisticRegression
 from lib.splits import Split
 from lib.stochastic_logistic_regression import stochastic_fit
+from lib.torch_threads import exactly
 
 PRESETS = ("robust", "paper")
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -71,6 +72,7 @@ class ReverseProbe:
         return float(self.gains.std() / np.sqrt(len(self.gains)))
 
 
+@exactly(1)  # calibration is little work; a fit sets its own number
 def reverse_probe(
     clusters, concepts, split: Split, *, preset: str = "robust", penalties: Sequence[float] = PENALTIES,
     start: LogisticRegression | None = None, seed: int = 0,

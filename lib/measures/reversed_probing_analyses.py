@@ -18,6 +18,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lib.keyed_random import generator, keys
 from lib.measures.quantized_reversed_probing import paired_difference, permutation_p_value, quantized_reversed_probing
@@ -289,7 +290,8 @@ def _products(concepts, pairs):
 def _tree_gains(clusters, concepts, split, seed):
     """Gains of boosted trees, mixed with the constant prediction as validation pictures ask for, as in `reverse_probe`."""
     trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=8, early_stopping=False, random_state=seed)
-    trees.fit(concepts[split.train], clusters[split.train])
+    with threadpool_limits(1):  # a tree of few pictures is little work
+        trees.fit(concepts[split.train], clusters[split.train])
     prior = np.bincount(clusters[split.train]) / len(split.train)
 
     def likely(part, weight):
