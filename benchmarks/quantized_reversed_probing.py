@@ -107,7 +107,7 @@ def measured(what: str, side: str, size: dict, limit: float = 0.0) -> dict:
 
 
 def against_scikit_learn(size: dict, repeats: int) -> pd.DataFrame:
-    """One row a side: median seconds, objective, peak memory, ratio, goal."""
+    """One row a comparison: seconds (medians), objectives and peak memory of both, how many times faster ours is, goal, reached."""
     rows = []
     for what, others, goal in (
         ("kmeans", ("scikit-learn",), KMEANS_GOAL), ("probe", ("scikit-learn, float32", "scikit-learn, float64"), PROBE_GOAL)
@@ -118,14 +118,21 @@ def against_scikit_learn(size: dict, repeats: int) -> pd.DataFrame:
             runs.setdefault("ours", []).append(ours)
             for side in others:
                 runs.setdefault(side, []).append(measured(what, side, size, ours["objective"]))
-        mine = np.median([one["seconds"] for one in runs["ours"]])
-        for side, found in runs.items():
-            seconds = np.median([one["seconds"] for one in found])
-            rows.append(found[0] | {
-                "seconds": seconds, "ratio": seconds / mine, "goal": goal if side != "ours" else np.nan,
-                "reached": bool(seconds / mine >= goal) if side != "ours" else "", "repeats": repeats,
+        seconds = {side: np.median([one["seconds"] for one in found]) for side, found in runs.items()}
+        ours = runs["ours"][0]
+        for side in others:
+            theirs = runs[side][0]
+            ratio = seconds[side] / seconds["ours"]
+            # Ours may be worse by a thousandth in k-means, whose starts differ, and by what counts as equal in the probe.
+            as_good = ours["objective"] <= theirs["objective"] * (1.001 if what == "kmeans" else 1) + CLOSE
+            rows.append({
+                "step": what, "against": side, **{name: size[name] for name in ("pictures", "dims", "clusters", "concepts")},
+                "seconds": seconds["ours"], "their_seconds": seconds[side], "objective": ours["objective"],
+                "their_objective": theirs["objective"], "they_finished": theirs["as_good"], "peak_megabytes": ours["peak_megabytes"],
+                "their_peak_megabytes": theirs["peak_megabytes"], "ratio": ratio, "goal": goal, "reached": bool(ratio >= goal and as_good),
+                "repeats": repeats,
             })  # fmt: skip
-    return pd.DataFrame(rows).drop(columns="patience")
+    return pd.DataFrame(rows)
 
 
 def scaling(sizes: dict[str, list[int]], base: dict) -> pd.DataFrame:

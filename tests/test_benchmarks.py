@@ -16,7 +16,7 @@ TABLES = {
         "machine_interpretability_unit_ratios": {"ours", "against", "ratio", "ratio_cpu", "goal", "reached"},
     },
     "quantized_reversed_probing": {
-        "quantized_reversed_probing_against_scikit_learn": {"what", "side", "seconds", "objective", "as_good", "peak_megabytes", "ratio"},
+        "quantized_reversed_probing_against_scikit_learn": {"step", "against", "seconds", "objective", "peak_megabytes", "ratio", "goal"},
         "quantized_reversed_probing_scaling": {"what", "changed", "value", "seconds"},
     },
     "scenes_rendering": {"scenes_rendering": {"size", "batch", "pictures_a_minute", "goal", "reached"}},

@@ -94,7 +94,8 @@ def test_the_learning_curve_leads_to_the_truth():
     concept = rng.integers(0, 20, 12_000)
     clusters = np.where(rng.random(12_000) < 0.3, (concept + rng.integers(1, 20, 12_000)) % 20, concept)
     truth = np.log2(20) + 0.3 * np.log2(0.3) + 0.7 * np.log2(0.7) - 0.3 * np.log2(19)
-    table, limit = learning_curve(clusters, np.eye(20)[concept], stratified_split(clusters), shares=(0.02, 0.1, 0.3, 0.6, 1.0), penalties=(1e-6,))
+    shares = (0.02, 0.1, 0.3, 0.6, 1.0)
+    table, limit = learning_curve(clusters, np.eye(20)[concept], stratified_split(clusters), shares=shares, penalties=(1e-6,))
     assert table["score"].iloc[0] < table["score"].iloc[-1]
     assert table["train_score"].iloc[0] > table["train_score"].iloc[-1]
     assert limit.value == pytest.approx(truth, abs=0.1)

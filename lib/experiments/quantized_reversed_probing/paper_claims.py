@@ -58,7 +58,7 @@ def claims(
     return [
         Claim(
             "linear probes see conjunctions and not unions of them", "combinations, by definition",
-            "planted AND within 0.02 bits of 2, XOR within 0.02 of 0", _planted(planted), -0.02, 0.02,
+            "planted AND and unions within 0.02 bits of 2, XOR within 0.02 of 0", _planted(planted), -0.02, 0.02,
         ),
         Claim(
             "features of chance score 0 (R1)", "by definition", f"score of random features within {BITS:g} bits of 0",
