@@ -178,6 +178,22 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     assert np.median(widths) < 2 * 4.3 * 0.035
 
 
+def test_each_source_of_variance_alone_gives_the_textbook_interval(rng):
+    # Pictures alone: three clusterings that agree on every picture are no more than one.
+    replicates = pd.DataFrame([{"clustering": c, "split": 0} for c in range(3)])
+    gains, test = rng.standard_normal(400), np.arange(400)
+    mean, low, high = _mean_and_interval([gains] * 3, [test] * 3, replicates)
+    reach = stats.norm.ppf(0.975) * gains.std() / np.sqrt(400)
+    np.testing.assert_allclose([low, high], [mean - reach, mean + reach], rtol=1e-9)
+    # Clusterings, or splits, alone: Student's interval of three means, since all pictures of a replicate are alike.
+    means = np.array([1.0, 1.2, 1.7])
+    reach = stats.t.ppf(0.975, 2) * means.std(ddof=1) / np.sqrt(3)
+    for level, other in (("clustering", "split"), ("split", "clustering")):
+        replicates = pd.DataFrame({level: range(3), other: 0})
+        mean, low, high = _mean_and_interval([np.full(400, one) for one in means], [test] * 3, replicates)
+        np.testing.assert_allclose([mean, low, high], [1.3, 1.3 - reach, 1.3 + reach], rtol=1e-9)
+
+
 def test_bits_and_nats_are_one_score(scores):
     assert scores["both"].nats == pytest.approx(scores["both"].score * np.log(2))
     assert scores["both"].probes[0].nats == pytest.approx(scores["both"].probes[0].score * np.log(2))

@@ -100,9 +100,8 @@ def test_the_learning_curve_leads_to_the_truth():
     assert table["train_score"].iloc[0] > table["train_score"].iloc[-1]
     assert limit.value == pytest.approx(truth, abs=0.1)
     assert limit.low < limit.value < limit.high
-    slope, intercept = np.polyfit(1 / table["pictures"][-3:], table["score"][-3:], 1)
+    _, intercept = np.polyfit(1 / table["pictures"][-3:], table["score"][-3:], 1)
     assert limit.value == pytest.approx(intercept, abs=1e-6)
-    assert np.isfinite(slope)
 
 
 def test_a_concept_can_be_present_without_organising(world):
