@@ -4,7 +4,7 @@
 |---|---|
 | `pixels` | the picture, averaged to 16 x 16 |
 | `pca:64` | the first 64 principal components of the whole picture |
-| `noise` | random numbers that have nothing to do with the picture: the floor of every measure |
+| `noise,seed=0` | random numbers that have nothing to do with the picture: the floor of every measure |
 | `descriptor:hog_colour` | oriented gradients and a colour histogram |
 | `<encoder>` | the embedding of an encoder, e.g. `local:simclr,seed=0` |
 | `<encoder>@<layer>` | means over places of the units of one of its layers |
@@ -42,8 +42,9 @@ def features(name: str, pictures: Pictures, *, device: str = "cpu") -> np.ndarra
     """
     if name == PIXELS:
         return np.concatenate([np.stack([_shrunk(picture) for picture in batch]) for _, batch in pictures.batches(512)])
-    if name == NOISE:
-        return generator(0, 51).standard_normal((len(pictures), NOISE_DIMENSIONS), dtype=np.float32)
+    if family(name) == NOISE:
+        seed = int(name.removeprefix(NOISE).removeprefix(",seed=") or 0)
+        return generator(seed, 51).standard_normal((len(pictures), NOISE_DIMENSIONS), dtype=np.float32)
     if name == DESCRIPTOR:
         return np.concatenate([descriptors.hog_colour(batch) for _, batch in pictures.batches(512)])
     if name.startswith("pca:"):

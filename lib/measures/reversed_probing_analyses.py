@@ -7,12 +7,13 @@ pictures.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize, sparse, special, stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import roc_auc_score
@@ -20,9 +21,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from lib import processes
 from lib.keyed_random import generator, keys
-from lib.measures.quantized_reversed_probing import paired_difference, permutation_p_value, quantized_reversed_probing
-from lib.measures.reverse_probe import PENALTIES, reverse_probe
+from lib.measures.quantized_reversed_probing import (
+    QuantizedReversedProbing,
+    paired_difference,
+    permutation_p_value,
+    quantized_reversed_probing,
+)
+from lib.measures.reverse_probe import PENALTIES, ReverseProbe, reverse_probe
 from lib.quantisation import Clusters
 from lib.splits import Split, stratified_split
 from lib.statistics import Estimate
@@ -52,45 +59,60 @@ def block_gains(
 ) -> pd.DataFrame:  # fmt: skip
     """Every block alone, and what it adds to all others.
 
-    gain(S | B) = I(B and S) - I(B). Concepts of chance cost a little on test pictures, so a gain is to be compared with that of the same
-    block with its rows permuted.
-
     Args:
         clusterings: of one representation.
         blocks: name -> (pictures, concepts) of 0 and 1.
         splits: of the pictures.
         permutations: of the rows of a block, on the first clustering.
-        penalties: of the probe of all blocks; the others keep those chosen there.
+        penalties: of the probe of all blocks.
         seed: of splits and permutations.
 
     Returns:
-        One row a block: block, concepts, alone, alone_low, alone_high, gain, gain_low, gain_high (intervals over clusterings, splits and
-        pictures), null_mean, null_sd, p_value (of the gain on the first clustering; NaN for fewer than 19 permutations). All information is
-        in bits.
+        One row a block, as `block_gain` says.
     """
+    settings = {"splits": splits, "permutations": 0, "penalties": penalties, "seed": seed}
+    everything = quantized_reversed_probing(list(clusterings), joined(blocks), **settings)
+    return pd.DataFrame([block_gain(everything, name, blocks=blocks, permutations=permutations, penalties=penalties) for name in blocks])
 
-    def scored(concepts, penalties=penalties):
+
+def block_gain(
+    everything: QuantizedReversedProbing, name: str, *, blocks: Blocks, permutations: int, penalties: Sequence[float] = PENALTIES
+) -> dict:
+    """One block alone, and what it adds to all others: gain(S | B) = I(B and S) - I(B).
+
+    Concepts of chance cost a little on test pictures, so a gain is to be compared with that of the same block with its rows permuted.
+
+    Args:
+        everything: the score for all blocks.
+        name: of the block.
+        blocks: all of them, as `everything` was given them.
+        permutations: of the rows of the block, on the first clustering.
+        penalties: of the probe of the block alone; the others keep those chosen in `everything`.
+
+    Returns:
+        block, concepts, alone, alone_low, alone_high, gain, gain_low, gain_high (intervals over clusterings, splits and pictures),
+        null_mean, null_sd, p_value (of the gain on the first clustering; NaN for fewer than 19 permutations). All information is in bits.
+    """
+    block, seed = blocks[name], everything.settings["seed"]
+    kept = everything.replicates["penalty"].unique()  # what leaving one block out changes is little beside what the penalty would
+
+    def scored(concepts, penalties):
         if not concepts.shape[1]:  # without any concept the prediction is constant: the same as a concept that is never there
             concepts = np.zeros((len(concepts), 1), np.float32)
-        return quantized_reversed_probing(list(clusterings), concepts, splits=splits, permutations=0, penalties=penalties, seed=seed)
+        settings = {"splits": everything.settings["splits"], "permutations": 0, "penalties": penalties, "seed": seed}
+        return quantized_reversed_probing(everything.clusterings, concepts, **settings)
 
-    everything = scored(joined(blocks))
-    kept = everything.replicates["penalty"].unique()  # what leaving one block out changes is little beside what the penalty would
-    rows = []
-    for name, block in blocks.items():
-        others = joined(blocks, [other for other in blocks if other != name])
-        without, alone = scored(others, penalties=kept), scored(block)
-        gain = paired_difference(everything, without)
-        base = without.probes[0].score
-        null = np.array([_with_shuffled(everything, blocks, name, seed, number) for number in range(permutations)]) - base
-        enough = permutations >= LEAST_PERMUTATIONS
-        rows.append({
-            "block": name, "concepts": block.shape[1], "alone": alone.score, "alone_low": alone.interval[0],
-            "alone_high": alone.interval[1], "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
-            "null_mean": null.mean() if permutations else np.nan, "null_sd": null.std() if permutations else np.nan,
-            "p_value": permutation_p_value(everything.probes[0].score - base, null, seed) if enough else np.nan,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    without, alone = scored(joined(blocks, [other for other in blocks if other != name]), kept), scored(block, penalties)
+    gain = paired_difference(everything, without)
+    base = without.probes[0].score
+    null = np.array([_with_shuffled(everything, blocks, name, seed, number) for number in range(permutations)]) - base
+    enough = permutations >= LEAST_PERMUTATIONS
+    return {
+        "block": name, "concepts": block.shape[1], "alone": alone.score, "alone_low": alone.interval[0], "alone_high": alone.interval[1],
+        "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
+        "null_mean": null.mean() if permutations else np.nan, "null_sd": null.std() if permutations else np.nan,
+        "p_value": permutation_p_value(everything.probes[0].score - base, null, seed) if enough else np.nan,
+    }  # fmt: skip
 
 
 def _with_shuffled(everything, blocks, name, seed, number):
@@ -119,13 +141,10 @@ def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Se
         raise ValueError(f"blocks: found {len(names)}; expected at most 10, since 2^B probes are fitted")
     subsets = [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
     everything = reverse_probe(clusters, joined(blocks), split, penalties=penalties).classifier
-    block_of = np.repeat(names, [blocks[name].shape[1] for name in names])
-    gains = {
-        frozenset(subset): reverse_probe(
-            clusters, joined(blocks, subset), split, penalties=[everything.penalty], start=_part(everything, np.isin(block_of, subset))
-        ).gains
-        for subset in subsets
-    }
+    gains = processes.share_out(
+        partial(_gains_of_some, clusters=clusters, blocks=blocks, split=split, everything=everything),
+        {frozenset(subset): (subset,) for subset in subsets}, description="Shapley values",
+    )  # fmt: skip
     rows = []
     for name in names:
         value = 0.0  # of every test picture
@@ -135,6 +154,75 @@ def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Se
                 value = value + weight * (gains[subset | {name}] - gains[subset])
         rows.append({"block": name, **_with_interval("value", value)})
     return pd.DataFrame(rows)
+
+
+def _gains_of_some(names, *, clusters, blocks, split, everything):
+    """What the concepts of some blocks say about each test picture, with the penalty of the classifier of everything."""
+    block_of = np.repeat(list(blocks), [block.shape[1] for block in blocks.values()])
+    start = replace(everything, weights=everything.weights[np.isin(block_of, list(names))])
+    return reverse_probe(clusters, joined(blocks, names), split, penalties=[everything.penalty], start=start).gains
+
+
+def block_gains_of_clusters(probe: ReverseProbe, clusters, blocks: Blocks, split: Split) -> pd.DataFrame:
+    """What each block adds to all others in each cluster, (clusters, blocks) bits: the loss of its I_k when the block is left out.
+
+    Weighted by the shares of the test pictures, a block's values sum to its gain on this split. Probes without a block keep the penalty.
+
+    Args:
+        probe: of all blocks.
+        clusters: (pictures,) integers from 0.
+        blocks: all of them, as the probe was given them.
+        split: on which the probe was fitted.
+    """
+    own, count = np.asarray(clusters)[split.test], int(np.max(clusters)) + 1
+    sizes = np.bincount(own, minlength=count)
+    found = {}
+    for name in blocks:
+        others = [other for other in blocks if other != name]
+        without = _gains_of_some(others, clusters=clusters, blocks=blocks, split=split, everything=probe.classifier)
+        with np.errstate(invalid="ignore"):
+            found[name] = np.bincount(own, weights=probe.gains - without, minlength=count) / sizes
+    return pd.DataFrame(found)
+
+
+def best_pairs(clusters, concepts: pd.DataFrame) -> pd.DataFrame:
+    """Of every cluster the conjunction of two concepts that says most about being in it, on all pictures.
+
+    A description, not a test: it is the best of many pairs on the pictures that it describes.
+
+    Args:
+        clusters: (pictures,) integers from 0.
+        concepts: (pictures, concepts) of 0 and 1, with names; at least two.
+
+    Returns:
+        One row a cluster: first, second (concepts), bits (mutual information of "both are there" and "in this cluster", of pairs that are
+        commoner in the cluster than elsewhere), precision (share of the pictures with both that are in the cluster), recall (share of
+        the cluster that has both).
+
+    Raises:
+        ValueError: if there are fewer than two concepts.
+    """
+    if concepts.shape[1] < 2:
+        raise ValueError(f"concepts: found {concepts.shape[1]}; expected at least two to pair")
+    values, clusters = concepts.to_numpy(np.float32), np.asarray(clusters)
+    total, sizes = len(clusters), np.bincount(clusters)
+    members = sparse.csr_array((np.ones(total, np.float32), (clusters, np.arange(total))))
+    pairs = np.column_stack(np.triu_indices(values.shape[1], 1))
+    inside = np.concatenate([members @ (values[:, one, None] * values[:, one + 1 :]) for one in range(values.shape[1] - 1)], 1)
+    with_both = inside.sum(0)
+    # Shares of the pictures that have both or not, in this cluster or not: (2, 2, clusters, pairs).
+    outside = with_both - inside
+    cells = np.array([[inside, outside], [sizes[:, None] - inside, total - sizes[:, None] - outside]]) / total
+    expected = cells.sum(1, keepdims=True) * cells.sum(0, keepdims=True)
+    bits = special.rel_entr(cells, expected).sum((0, 1)) / np.log(2)
+    best = np.where(cells[0, 0] > expected[0, 0], bits, -1).argmax(1)
+    rows, names = np.arange(len(sizes)), concepts.columns.to_numpy()
+    both = inside[rows, best]
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame({
+            "first": names[pairs[best, 0]], "second": names[pairs[best, 1]], "bits": bits[rows, best],
+            "precision": both / with_both[best], "recall": both / sizes,
+        })  # fmt: skip
 
 
 def probe_ladder(
@@ -239,23 +327,29 @@ def forward_and_reverse(
     """
     values = concepts.to_numpy(np.float32)
     everything = reverse_probe(clusters, values, split, penalties=penalties)
-    kept = [everything.classifier.penalty]  # what leaving one concept out changes is little beside what the penalty would
     both = [(part.min(0) < part.max(0)) for part in (values[split.train], values[split.test])]
     chosen = np.flatnonzero(both[0] & both[1])
     predicted = read_linearly(np.asarray(features, np.float32), values[:, chosen], split.train, split.test)
-    rows = []
-    for column, read in zip(chosen, predicted.T, strict=True):
-        area = roc_auc_score(values[split.test, column], read)
-        others = np.arange(values.shape[1]) != column
-        rest = reverse_probe(clusters, values[:, others], split, penalties=kept, start=_part(everything.classifier, others)).score
-        frequency = float(values[:, column].mean())
-        entropy = float(stats.entropy([frequency, 1 - frequency], base=2))
-        alone = reverse_probe(clusters, values[:, [column]], split, penalties=kept).score
-        rows.append({
-            "concept": concepts.columns[column], "frequency": frequency, "entropy": entropy, "forward": area, "alone": alone,
-            "share": alone / entropy, "gain": everything.score - rest,
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=["concept", "frequency", "entropy", "forward", "alone", "share", "gain"])
+    areas = [roc_auc_score(values[split.test, column], read) for column, read in zip(chosen, predicted.T, strict=True)]
+    reverse = processes.share_out(
+        partial(_alone_and_gained, clusters=clusters, values=values, split=split, everything=everything),
+        {column: (column,) for column in chosen}, description="concepts",
+    )  # fmt: skip
+    frequency = values[:, chosen].mean(0)
+    entropy = stats.entropy([frequency, 1 - frequency], base=2)
+    alone, gain = np.array(list(reverse.values())).reshape(-1, 2).T
+    return pd.DataFrame({
+        "concept": concepts.columns[chosen], "frequency": frequency, "entropy": entropy, "forward": areas, "alone": alone,
+        "share": alone / entropy, "gain": gain,
+    })  # fmt: skip
+
+
+def _alone_and_gained(column, *, clusters, values, split, everything):
+    """What one concept says alone, and beyond all others; what leaving it out changes is little beside what the penalty would."""
+    kept, others = [everything.classifier.penalty], np.arange(values.shape[1]) != column
+    start = replace(everything.classifier, weights=everything.classifier.weights[others])
+    rest = reverse_probe(clusters, values[:, others], split, penalties=kept, start=start).score
+    return reverse_probe(clusters, values[:, [column]], split, penalties=kept).score, everything.score - rest
 
 
 def read_linearly(features, concepts, train, test) -> np.ndarray:
@@ -270,11 +364,6 @@ def read_linearly(features, concepts, train, test) -> np.ndarray:
     probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 7), alpha_per_target=True))
     probe.fit(features[train], concepts[train])
     return probe.predict(features[test]).reshape(len(test), -1)
-
-
-def _part(classifier, inputs):
-    """A classifier without some of its inputs, as a start for a probe without them."""
-    return replace(classifier, weights=classifier.weights[inputs])
 
 
 def _with_interval(name, gains):

@@ -4,9 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.measures.quantized_reversed_probing import quantized_reversed_probing
 from lib.measures.reverse_probe import reverse_probe
 from lib.measures.reversed_probing_analyses import (
+    best_pairs,
+    block_gain,
     block_gains,
+    block_gains_of_clusters,
     blocks_of,
     forward_and_reverse,
     joined,
@@ -58,6 +62,57 @@ def test_blocks_gain_what_they_alone_can_say(world):
     assert only["gain"].item() == pytest.approx(only["alone"].item(), abs=0.001)  # there is nothing else
     enough = block_gains([given_clusters(clusters)], {"colour": blocks_of(concepts)["colour"]}, permutations=19, penalties=PENALTIES)
     assert enough["p_value"].item() == pytest.approx(1 / 20)
+
+
+def test_one_block_gains_the_same_as_among_all(world):
+    clusters, _, concepts, _ = world
+    blocks, settings = blocks_of(concepts), {"splits": 2, "penalties": PENALTIES, "seed": 3}
+    table = block_gains([given_clusters(clusters)], blocks, permutations=1, **settings).set_index("block")
+    everything = quantized_reversed_probing(given_clusters(clusters), joined(blocks), permutations=0, **settings)
+    alone = block_gain(everything, "shape", blocks=blocks, permutations=1, penalties=PENALTIES)
+    assert {name: value for name, value in alone.items() if name not in ("block", "p_value")} == (
+        table.loc["shape"].drop("p_value").to_dict()
+    )
+
+
+def test_what_blocks_add_in_each_cluster_sums_to_what_they_add(world):
+    clusters, _, concepts, split = world
+    blocks = blocks_of(concepts)
+    # Colour says nothing about clusters of the last shape, which are joined.
+    clusters = np.where(clusters % 3 == 2, 8, np.minimum(clusters - clusters // 3, 7))
+    split = stratified_split(clusters)
+    probe = reverse_probe(clusters, joined(blocks), split, penalties=PENALTIES)
+    table = block_gains_of_clusters(probe, clusters, blocks, split)
+    shares = np.bincount(clusters[split.test]) / len(split.test)
+    for name in blocks:
+        rest = joined(blocks, [other for other in blocks if other != name])
+        without = reverse_probe(clusters, rest, split, penalties=[probe.classifier.penalty])
+        assert shares @ table[name] == pytest.approx(probe.score - without.score, abs=1e-3)
+    of_shape = np.bincount(clusters[split.train])[:8].reshape(4, 2)  # without colour, a cluster is one of the four of its shape
+    np.testing.assert_allclose(table["colour"], [*-np.log2(of_shape / of_shape.sum(0)).ravel(), 0], atol=0.05)
+    np.testing.assert_allclose(table[["size", "mark"]], 0, atol=0.05)
+
+
+def test_the_best_pair_of_a_cluster_is_the_one_it_was_made_of(world):
+    clusters, _, concepts, _ = world
+    found = best_pairs(clusters, concepts)
+    expected = [(f"colour: {colour}", f"shape: {shape}") for colour in range(4) for shape in range(3)]
+    assert list(zip(found["first"], found["second"], strict=True)) == expected
+    np.testing.assert_allclose(found[["precision", "recall"]], 1)
+    share = np.bincount(clusters) / len(clusters)
+    np.testing.assert_allclose(found["bits"], -share * np.log2(share) - (1 - share) * np.log2(1 - share))  # the entropy of membership
+    half = best_pairs(clusters // 2, concepts.filter(regex="colour|shape"))  # two of twelve cells each
+    assert half["recall"].between(0.4, 0.6).any()
+    assert (half["precision"] > 0.99).sum() >= 4
+    with pytest.raises(ValueError, match="concepts: found 1; expected at least two to pair"):
+        best_pairs(clusters, concepts.iloc[:, :1])
+
+
+def test_a_pair_that_is_never_there_explains_nothing():
+    concepts = pd.DataFrame({"a": [1, 1, 0, 0], "b": [0, 0, 1, 1], "c": [1, 0, 1, 0]})
+    found = best_pairs([0, 0, 1, 1], concepts)
+    assert found[["first", "second"]].to_numpy().tolist() == [["a", "c"], ["b", "c"]]
+    np.testing.assert_allclose(found["recall"], 0.5)
 
 
 def test_repeated_blocks_share_their_value_and_all_values_sum_to_the_score(world):

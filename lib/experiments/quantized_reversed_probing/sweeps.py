@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 from tqdm.auto import tqdm
 
-from lib import representations
+from lib import processes, representations
 from lib.datasets.pictures import Pictures
 from lib.encoders import local
 from lib.keyed_random import generator
@@ -32,7 +34,8 @@ def features_of(names: Sequence[str], pictures: Pictures) -> dict[str, np.ndarra
 
 def scores_of(features: Features, concepts, **settings) -> dict[str, QuantizedReversedProbing]:
     """`quantized_reversed_probing` of many representations of the same pictures."""
-    return {name: quantized_reversed_probing(one, concepts, **settings) for name, one in tqdm(features.items(), desc="scores", leave=False)}
+    work = partial(quantized_reversed_probing, concepts=concepts, **settings)
+    return processes.share_out(work, {name: (one,) for name, one in features.items()}, description="scores")
 
 
 def scores_with(scores: Scores, concepts, *, splits: int, seed: int = 0) -> dict[str, QuantizedReversedProbing]:
@@ -63,26 +66,39 @@ def summary(scores: Scores, labels=None) -> pd.DataFrame:
 
 
 def blocks_alone_and_together(scores: Scores, concepts: pd.DataFrame, *, splits: int, permutations: int, seed: int = 0) -> pd.DataFrame:
-    """`block_gains` of every representation, with the column representation."""
+    """`block_gain` of every representation and block, with the column representation."""
     blocks = analyses.blocks_of(concepts)
-    settings = {"splits": splits, "permutations": permutations, "penalties": FEW_PENALTIES, "seed": seed}
-    return _stacked({
-        name: analyses.block_gains(one.clusterings, blocks, **settings) for name, one in tqdm(scores.items(), desc="blocks", leave=False)
-    })  # fmt: skip
+    clusterings = {name: one.clusterings for name, one in scores.items()}
+    settings = {"splits": splits, "permutations": 0, "penalties": FEW_PENALTIES, "seed": seed}
+    everything = scores_of(clusterings, analyses.joined(blocks), **settings)
+    rows = processes.share_out(
+        partial(analyses.block_gain, blocks=blocks, permutations=permutations, penalties=FEW_PENALTIES),
+        {(name, block): (one, block) for name, one in everything.items() for block in blocks}, description="blocks",
+    )  # fmt: skip
+    return pd.DataFrame([row | {"representation": name} for (name, _), row in rows.items()])
 
 
 def best_blocks(scores: Scores, concepts: pd.DataFrame, gains: pd.DataFrame, *, splits: int, seed: int = 0):
-    """The score of each representation's best block alone, to be compared picture by picture; gains: `blocks_alone_and_together`."""
+    """The score of each representation's best block alone, to be compared picture by picture; gains: `blocks_alone_and_together`.
+
+    Which block is best is decided for the first seed of a representation, the only one that need be in `gains`.
+    """
     blocks = analyses.blocks_of(concepts)
-    best = gains.loc[gains.groupby("representation")["alone"].idxmax()].set_index("representation")["block"]
-    return {name: scores_with({name: scores[name]}, blocks[block], splits=splits, seed=seed)[name] for name, block in best.items()}
+    gains = gains.assign(family=gains["representation"].map(representations.family))
+    best = gains.loc[gains.groupby("family")["alone"].idxmax()].set_index("family")["block"]
+    settings = {"splits": splits, "permutations": 0, "seed": seed}
+    chosen = {name: blocks[best[representations.family(name)]] for name in scores}
+    return processes.share_out(
+        partial(quantized_reversed_probing, **settings), {name: (scores[name].clusterings, block) for name, block in chosen.items()},
+        description="best blocks",
+    )  # fmt: skip
 
 
 def shapley_of(scores: Scores, concepts: pd.DataFrame) -> pd.DataFrame:
     """`shapley_over_blocks` of each representation's first clustering and split, with the column representation."""
     blocks = analyses.blocks_of(concepts)
     found = {}
-    for name, one in tqdm(scores.items(), desc="Shapley values", leave=False):
+    for name, one in scores.items():
         clusters, split = _first(one)
         found[name] = analyses.shapley_over_blocks(clusters, blocks, split, penalties=FEW_PENALTIES)
     return _stacked(found)
@@ -90,15 +106,16 @@ def shapley_of(scores: Scores, concepts: pd.DataFrame) -> pd.DataFrame:
 
 def cluster_number_curve(features: Features, concepts, numbers: Sequence[int], *, starts: int, seed: int = 0) -> pd.DataFrame:
     """Score against the number of clusters: representation, clusters, score, low, high (of pictures), entropy, normalised, train_score."""
-    rows = []
-    for name, one in tqdm(features.items(), desc="numbers of clusters", leave=False):
-        for clusters in numbers:
-            probe = _probe(quantise(one, clusters, starts=starts, seed=seed).labels, concepts, seed)
-            rows.append({
-                "representation": name, "clusters": clusters, **_scored(probe), "train_score": probe.train_score,
-                "constant": probe.constant,
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+    found = processes.share_out(
+        partial(_at_number, concepts=np.asarray(concepts), starts=starts, seed=seed),
+        {(name, clusters): (one, clusters) for name, one in features.items() for clusters in numbers}, description="numbers of clusters",
+    )  # fmt: skip
+    return pd.DataFrame([{"representation": name, "clusters": clusters, **row} for (name, clusters), row in found.items()])
+
+
+def _at_number(features, clusters, concepts, starts, seed):
+    probe = _probe(quantise(features, clusters, starts=starts, seed=seed).labels, concepts=concepts, seed=seed)
+    return {**_scored(probe), "train_score": probe.train_score, "constant": probe.constant}
 
 
 def quantiser_sensitivity(features: Features, concepts, *, clusters: int, starts: int, seed: int = 0) -> pd.DataFrame:
@@ -107,19 +124,30 @@ def quantiser_sensitivity(features: Features, concepts, *, clusters: int, starts
     Returns:
         representation, quantiser, probe, score, low, high (over pictures), entropy, normalised, ami (of the clusters with the default's).
     """
-    rows = []
-    for name, one in tqdm(features.items(), desc="quantisers", leave=False):
-        robust = {"starts": starts, "seed": seed}
-        ways = {how: robust | {"preprocessing": how} for how in ("none", "l2", "standardize")}
-        ways["pca"] = robust | {"preprocessing": "pca", "components": min(32, one.shape[1])}
-        ways["other seed"] = robust | {"seed": seed + 1}
-        ways["paper"] = {"preset": "paper", "seed": seed}
-        labels = {way: quantise(one, clusters, **settings).labels for way, settings in ways.items()}
-        for way, probing in [*((way, "robust") for way in ways), ("paper", "paper")]:
-            probe = _probe(labels[way], concepts, seed, preset=probing)
-            ami = adjusted_mutual_info_score(labels["none"], labels[way])
-            rows.append({"representation": name, "quantiser": way, "probe": probing, **_scored(probe), "ami": ami})
-    return pd.DataFrame(rows)
+    robust = {"starts": starts, "seed": seed}
+    ways = {how: robust | {"preprocessing": how} for how in ("none", "l2", "standardize", "pca")}
+    ways |= {"other seed": robust | {"seed": seed + 1}, "paper": {"preset": "paper", "seed": seed}}
+    made = processes.share_out(
+        partial(_quantised, clusters=clusters),
+        {(name, way): (one, settings) for name, one in features.items() for way, settings in ways.items()}, description="quantisers",
+    )  # fmt: skip
+    probings = [*((way, "robust") for way in ways), ("paper", "paper")]
+    probes = processes.share_out(
+        partial(_probe, concepts=np.asarray(concepts), seed=seed),
+        {(name, way, preset): (made[name, way].labels, preset) for name in features for way, preset in probings}, description="probes",
+    )  # fmt: skip
+    return pd.DataFrame([
+        {
+            "representation": name, "quantiser": way, "probe": preset, **_scored(probe),
+            "ami": adjusted_mutual_info_score(made[name, "none"].labels, made[name, way].labels),
+        }
+        for (name, way, preset), probe in probes.items()
+    ])  # fmt: skip
+
+
+def _quantised(features, settings, clusters):
+    components = {"components": min(32, features.shape[1])} if settings.get("preprocessing") == "pca" else {}
+    return quantise(features, clusters, **settings, **components)
 
 
 def native_and_kmeans(scores: Scores, features: Features, pictures: Pictures, concepts, *, starts: int, seed: int = 0) -> pd.DataFrame:
@@ -129,20 +157,34 @@ def native_and_kmeans(scores: Scores, features: Features, pictures: Pictures, co
         representation, clusters (how they were made), count, score, low, high (over pictures), entropy, normalised. Encoders without a head
         and layers are left out.
     """
-    rows = []
-    for name, one in tqdm(features.items(), desc="native clusters", leave=False):
-        if ":" not in name or "@" in name or "+" in name or name == representations.DESCRIPTOR or name.startswith("pca:"):
-            continue
+    natives = {}
+    for name in tqdm([name for name in features if _has_head(name)], desc="native clusters", leave=False):
         native = representations.native_clusters(name, pictures)
-        if native is None or native.count < 2:
-            continue
-        kmeans, many = quantise(one, native.count, starts=starts, seed=seed), scores[name].clusterings[0]
-        ways = {"classes of its head": native, "k-means": kmeans}
+        if native is not None and native.count > 1:
+            natives[name] = native
+    again = processes.share_out(
+        partial(quantise, starts=starts, seed=seed), {name: (features[name], one.count) for name, one in natives.items()},
+        description="k-means at their number",
+    )  # fmt: skip
+    ways = {}
+    for name, native in natives.items():
+        ways |= {(name, "classes of its head"): native, (name, "k-means"): again[name]}
+        many = scores[name].clusterings[0]
         if many.count > native.count:
-            ways[f"k-means with {many.count}, merged at random"] = randomly_merged(many, native.count, seed=seed)
-        for way, found in ways.items():
-            rows.append({"representation": name, "clusters": way, "count": found.count, **_scored(_probe(found.labels, concepts, seed))})
+            ways[name, f"k-means with {many.count}, merged at random"] = randomly_merged(many, native.count, seed=seed)
+    probes = processes.share_out(
+        partial(_probe, concepts=np.asarray(concepts), seed=seed), {way: (found.labels,) for way, found in ways.items()},
+        description="probes",
+    )  # fmt: skip
+    rows = [
+        {"representation": name, "clusters": way, "count": ways[name, way].count, **_scored(probe)} for (name, way), probe in probes.items()
+    ]
     return pd.DataFrame(rows, columns=["representation", "clusters", "count", "score", "low", "high", "entropy", "normalised"])
+
+
+def _has_head(name):
+    special = name.startswith("pca:") or name == representations.DESCRIPTOR
+    return ":" in name and "@" not in name and "+" not in name and not special
 
 
 def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.DataFrame:
@@ -157,9 +199,12 @@ def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.D
     bounds = np.cumsum([0, *(block.shape[1] for block in factors.values())])
     truth = np.concatenate(list(factors.values()), 1)
     fitted, tested = np.array_split(generator(0, 63).permutation(len(truth)), 2)
+    read = processes.share_out(
+        partial(analyses.read_linearly, concepts=truth, train=fitted, test=tested), {name: (one,) for name, one in features.items()},
+        description="forward probes",
+    )  # fmt: skip
     rows = []
-    for name, one in tqdm(features.items(), desc="forward probes", leave=False):
-        predicted = analyses.read_linearly(one, truth, fitted, tested)
+    for name, predicted in read.items():
         right = [(predicted[:, low:high].argmax(1) == truth[tested, low:high].argmax(1)) for low, high in pairwise(bounds)]
         accuracy = proportion(int(right[0].sum()), len(tested))
         rows.append({
@@ -169,28 +214,60 @@ def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.D
     return pd.DataFrame(rows)
 
 
-def rank_moves(table: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """Where each representation stands by two columns, 1 the highest, the largest moves first: representation, both ranks, moves."""
-    ranks = table[["representation"]].assign(**{name: table[name].rank(ascending=False) for name in (first, second)})
-    ranks["moves"] = ranks[first] - ranks[second]
-    return ranks.reindex(ranks["moves"].abs().sort_values(ascending=False, kind="stable").index).reset_index(drop=True)
+def rank_moves(table: pd.DataFrame, first: str, second: str, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Where each representation stands by two columns, 1 the highest, the largest moves first.
+
+    Args:
+        table: one row a representation and seed of training: representation, and of each column its value, `_low` and `_high`.
+        first: a column.
+        second: another.
+        resamples: of the interval: values are drawn from normal distributions about their means, each by itself, with the variance between
+            seeds and that of each value; what pictures have in common is not taken off, so intervals are rather too wide.
+        seed: of the draws.
+
+    Returns:
+        representation (without its seed), both ranks, moves (ranks gained), moves_low, moves_high (95 %).
+    """
+    names = table["representation"].map(representations.family)
+    rng, ranks, drawn = generator(seed, 64), {}, {}
+    for column in (first, second):
+        values = table[column].groupby(names)
+        errors = ((table[f"{column}_high"] - table[f"{column}_low"]) / 3.92).pow(2).groupby(names).mean()
+        spread = np.sqrt(errors + (values.var() / values.size()).fillna(0)).to_numpy()
+        ranks[column] = values.mean().rank(ascending=False)
+        draws = values.mean().to_numpy() + spread * rng.standard_normal((resamples, len(spread)))
+        drawn[column] = stats.rankdata(-draws, axis=1)
+    moves = pd.DataFrame(ranks).assign(moves=ranks[first] - ranks[second])
+    moves["moves_low"], moves["moves_high"] = np.quantile(drawn[first] - drawn[second], (0.025, 0.975), axis=0)
+    order = moves["moves"].abs().sort_values(ascending=False, kind="stable").index
+    return moves.loc[order].rename_axis("representation").reset_index()
 
 
 def training_curve(names: Sequence[str], seeds: Sequence[int], pictures: Pictures, concepts: pd.DataFrame, **settings) -> pd.DataFrame:
     """Reverse score and forward accuracy at every checkpoint of local encoders' training, one row per encoder, seed and checkpoint."""
-    rows = []
-    for name, seed in [(name, seed) for name in names for seed in seeds]:
-        one = f"{name},seed={seed}"
-        for number, step in enumerate(tqdm(local.recipe_named(one).checkpoint_steps, desc=f"{one} along training", leave=False)):
-            features = {one: representations.features(f"{one},checkpoint={number}", pictures)}
-            found = quantized_reversed_probing(features[one], concepts, **settings)
-            forward = forward_accuracy(features, concepts, pictures.labels).iloc[0]
-            rows.append({
-                "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE, "score": found.score,
-                "low": found.interval[0], "high": found.interval[1], "entropy": found.entropy, "normalised": found.normalised,
-                "class": forward["class"], "factors": forward["factors"],
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+    followed = [
+        (name, seed, number, step)
+        for name in names
+        for seed in seeds
+        for number, step in enumerate(local.recipe_named(f"{name},seed={seed}").checkpoint_steps)
+    ]
+    for name in with_seeds(names, seeds):
+        local.trained(local.recipe_named(name))  # where it has not been: with all threads, before others need it
+    features = processes.share_out(
+        representations.features,
+        {(name, seed, number): (f"{name},seed={seed},checkpoint={number}", pictures) for name, seed, number, _ in followed},
+        description="features along training",
+    )  # fmt: skip
+    scores = scores_of(features, concepts, **settings)
+    forward = forward_accuracy(features, concepts, pictures.labels).set_index("representation")
+    return pd.DataFrame([
+        {
+            "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE, "score": found.score,
+            "low": found.interval[0], "high": found.interval[1], "entropy": found.entropy, "normalised": found.normalised,
+            "class": read["class"], "factors": read["factors"],
+        }
+        for (name, seed, number, step), found, (_, read) in zip(followed, scores.values(), forward.iterrows(), strict=True)
+    ])  # fmt: skip
 
 
 def noisy_experts(scores: Scores, concepts: pd.DataFrame, errors: Sequence[float], *, seed: int = 0) -> pd.DataFrame:
@@ -200,23 +277,27 @@ def noisy_experts(scores: Scores, concepts: pd.DataFrame, errors: Sequence[float
         One row per representation and share: representation, error, score, low, high (over pictures), entropy, normalised, and what is lost
         against the first share, paired by picture: loss, loss_low, loss_high (bits).
     """
-    blocks = analyses.blocks_of(concepts)
-    rows = []
-    for name, one in tqdm(scores.items(), desc="noisy experts", leave=False):
-        clusters, split = _first(one)
-        whole = None
-        for error in errors:
-            spoiled = []
-            for number, block in enumerate(blocks.values()):
-                rng = generator(seed, 62, number)
-                wrong = rng.random(len(block)) < error
-                spoiled.append(np.where(wrong[:, None], block[rng.permutation(len(block))], block))
-            probe = reverse_probe(clusters, np.column_stack(spoiled), split)
-            whole = probe if whole is None else whole
-            lost = whole.gains - probe.gains
-            reach = 1.96 * lost.std() / np.sqrt(len(lost))
-            losses = {"loss": lost.mean(), "loss_low": lost.mean() - reach, "loss_high": lost.mean() + reach}
-            rows.append({"representation": name, "error": error, **_scored(probe), **losses})
+    rows = processes.share_out(
+        partial(_spoiled, blocks=analyses.blocks_of(concepts), errors=errors, seed=seed),
+        {name: _first(one) for name, one in scores.items()}, description="noisy experts",
+    )  # fmt: skip
+    return _stacked(rows)
+
+
+def _spoiled(clusters, split, blocks, errors, seed):
+    rows, whole = [], None
+    for error in errors:
+        spoiled = []
+        for number, block in enumerate(blocks.values()):
+            rng = generator(seed, 62, number)
+            wrong = rng.random(len(block)) < error
+            spoiled.append(np.where(wrong[:, None], block[rng.permutation(len(block))], block))
+        probe = reverse_probe(clusters, np.column_stack(spoiled), split)
+        whole = probe if whole is None else whole
+        lost = whole.gains - probe.gains
+        reach = 1.96 * lost.std() / np.sqrt(len(lost))
+        losses = {"loss": lost.mean(), "loss_low": lost.mean() - reach, "loss_high": lost.mean() + reach}
+        rows.append({"error": error, **_scored(probe), **losses})
     return pd.DataFrame(rows)
 
 
@@ -245,26 +326,37 @@ def stand_ins(scores: Scores, experts: Mapping[str, pd.DataFrame], *, splits: in
     return pd.DataFrame(rows)
 
 
-def concepts_both_ways(score: QuantizedReversedProbing, features: np.ndarray, concepts: pd.DataFrame) -> pd.DataFrame:
-    """`forward_and_reverse` of a representation's first clustering and split, with the column block."""
-    clusters, split = _first(score)
-    table = analyses.forward_and_reverse(features, clusters, concepts, split)
+def concepts_both_ways(scores: Scores, features: Features, concepts: pd.DataFrame) -> pd.DataFrame:
+    """`forward_and_reverse` of each representation's first clustering and split, with the columns representation and block."""
+    tables = {}
+    for name, one in scores.items():
+        clusters, split = _first(one)
+        tables[name] = analyses.forward_and_reverse(features[name], clusters, concepts, split)
+    table = _stacked(tables)
     return table.assign(block=table["concept"].str.partition(":")[0])
 
 
 def probes_and_pictures(score: QuantizedReversedProbing, concepts: pd.DataFrame, *, seed: int = 0):
     """`probe_ladder`, and `learning_curve` with its limit, of a representation's first clustering and split."""
     clusters, split = _first(score)
-    ladder = analyses.probe_ladder(clusters, analyses.blocks_of(concepts), split, seed=seed)
-    return ladder, *analyses.learning_curve(clusters, concepts.to_numpy(np.float32), split, seed=seed)
+    found = processes.share_out(_called, {
+        "ladder": (analyses.probe_ladder, clusters, analyses.blocks_of(concepts), split, seed),
+        "curve": (analyses.learning_curve, clusters, concepts.to_numpy(np.float32), split, seed),
+    }, description="probes and pictures")  # fmt: skip
+    return found["ladder"], *found["curve"]
+
+
+def _called(function, clusters, concepts, split, seed):
+    return function(clusters, concepts, split, seed=seed)
 
 
 def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """Every representation of a local encoder once per seed; others have no seed and are kept as they are."""
+    """Every representation with a seed (a local encoder, random numbers) once per seed; others are kept as they are."""
     found = []
     for name in names:
         encoder, mark, rest = re.fullmatch(r"([^@+]*)([@+]?)(.*)", name).groups()
-        found += [f"{encoder},seed={seed}{mark}{rest}" for seed in seeds] if name.startswith("local:") else [name]
+        seeded = name.startswith("local:") or name == representations.NOISE
+        found += [f"{encoder},seed={seed}{mark}{rest}" for seed in seeds] if seeded else [name]
     return found
 
 
@@ -279,8 +371,8 @@ def _first(score):
     return clusters, stratified_split(clusters, seed=score.settings["seed"])
 
 
-def _probe(labels, concepts, seed, **settings):
-    return reverse_probe(labels, concepts, stratified_split(labels, seed=seed), seed=seed, **settings)
+def _probe(labels, preset="robust", *, concepts, seed):
+    return reverse_probe(labels, concepts, stratified_split(labels, seed=seed), preset=preset, seed=seed)
 
 
 def _scored(probe):
