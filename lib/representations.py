@@ -14,7 +14,6 @@
 import re
 
 import numpy as np
-import torch
 from PIL import Image
 
 from lib import activations, descriptors, encoders, store
@@ -22,6 +21,7 @@ from lib.datasets.pictures import Pictures
 from lib.encoders import published
 from lib.encoders.weight_noise import add_weight_noise
 from lib.keyed_random import generator
+from lib.predictions import class_probabilities
 from lib.quantisation import Clusters, given_clusters, preprocessed
 from lib.survey import code_of
 
@@ -97,11 +97,7 @@ def native_clusters(name: str, pictures: Pictures, *, device: str = "cpu") -> Cl
     if level or layer:
         raise ValueError(f"{name}: found a layer or noise; expected the name of an encoder alone")
     encoder = encoders.load(encoder_name, device=device)
-    if encoder.classify is None:
-        return None
-    with torch.no_grad():
-        found = [encoder.classify(encoder.preprocess(batch)).argmax(1).cpu().numpy() for _, batch in pictures.batches()]
-    return given_clusters(np.concatenate(found))
+    return None if encoder.classify is None else given_clusters(class_probabilities(encoder, pictures).argmax(1))
 
 
 def _components(name, pictures):

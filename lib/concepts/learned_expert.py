@@ -6,10 +6,10 @@ the same labels as the representation can add some that people would not grant.
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lib import encoders
 from lib.datasets.pictures import Pictures
+from lib.predictions import class_probabilities
 
 
 def predictions_above(name: str, pictures: Pictures, confidence: float = 0.5) -> tuple[tuple[str, ...], np.ndarray]:
@@ -31,9 +31,7 @@ def predictions_above(name: str, pictures: Pictures, confidence: float = 0.5) ->
     dataset = str(pictures.identity.get("dataset", pictures.identity.get("set", "")))
     if encoder.circular_labels and dataset and encoder.circular_labels != dataset:
         raise ValueError(f"expert: found {name}, taught the classes of {encoder.circular_labels}; expected those of {dataset}")
-    with torch.no_grad():
-        parts = [torch.softmax(encoder.classify(encoder.preprocess(batch)), 1).cpu().numpy() for _, batch in pictures.batches()]
-    probabilities = np.concatenate(parts)
+    probabilities = class_probabilities(encoder, pictures)
     found, expected = probabilities.shape[1], len(pictures.class_names)
     if found != expected:
         raise ValueError(f"expert: found {found} classes in {name}; expected the {expected} of {pictures.name}")

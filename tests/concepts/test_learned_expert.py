@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import datasets, encoders
+from lib import datasets, encoders, store
 from lib.concepts import audit, concepts_of, predictions_above
 from lib.datasets.pictures import in_memory
 from lib.encoders.encoder import Encoder
@@ -40,6 +41,12 @@ def pictures_of(probabilities, class_names=NAMES):
     """One pixel each; probabilities in hundredths."""
     pixels = np.asarray(probabilities, np.uint8)[:, None, None]
     return in_memory("toy", pixels, np.zeros(len(pixels), int), class_names, {})
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """A cache of its own for every test."""
+    monkeypatch.setattr(store, "fetch", partial(store.fetch, folder=tmp_path))
 
 
 @pytest.fixture
