@@ -2,13 +2,16 @@
 
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
-from lib import datasets
+from lib import datasets, figures
 from lib.experiments import quantized_reversed_probing as experiments
 from lib.experiments.quantized_reversed_probing import paper_claims
+from lib.experiments.quantized_reversed_probing.cards import Cards
 from lib.measures.quantized_reversed_probing import quantized_reversed_probing
 from lib.statistics import Estimate
 
@@ -351,3 +354,31 @@ def test_scores_are_those_of_the_measure(world, scores):
     features, concepts, _ = world
     again = quantized_reversed_probing(features["both"], concepts.to_numpy(), clusterings=2, splits=1, permutations=2, **SETTINGS)
     assert again.score == scores["both"].score
+
+
+def test_curves_are_means_over_seeds_with_a_band_for_each():
+    table = pd.DataFrame({
+        "representation": ["pixels"] * 2 + ["local:simclr,seed=0"] * 2 + ["local:simclr,seed=1"] * 2, "clusters": [5, 10] * 3,
+        "score": [1.0, 2, 3, 4, 5, 8], "low": 0.5, "high": 9.0,
+    })  # fmt: skip
+    figure, axes = plt.subplots()
+    experiments.curves(axes, table, "clusters", "score")
+    assert {line.get_label(): line.get_ydata().tolist() for line in axes.lines} == {"pixels": [1, 2], "simclr": [4, 6]}
+    assert [tuple(band.get_facecolor()[0][:3]) for band in axes.collections] == [
+        to_rgb(figures.PALETTE[0]), to_rgb(figures.PALETTE[1]), to_rgb(figures.PALETTE[1]),
+    ]  # fmt: skip
+    experiments.curves(axes, table, "clusters", "score", band=False)
+    assert len(axes.collections) == 3
+    plt.close(figure)
+
+
+def test_a_card_sheet_shows_members_a_gap_and_the_others():
+    pictures = datasets.load("scenes", count=20).in_memory()
+    cards = Cards(np.array([[0, 1], [2, 3]]), np.array([[4], [5]]), ["1 of 2 bits", "0 of 2 bits"], pd.DataFrame())
+    figure = experiments.card_sheet(cards, pictures)
+    shown = [image.get_array() for image in figure.axes[0].images]
+    np.testing.assert_array_equal(np.stack(shown), pictures.read([0, 1, 4, 2, 3, 5]))
+    left = [image.get_extent()[0] for image in figure.axes[0].images]
+    assert left[2] - left[1] == pytest.approx(2 * (left[1] - left[0]))  # an empty cell lies between
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"1 of 2 bits", "0 of 2 bits", "members, drawn at random"}
+    plt.close(figure)
