@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch  # before the first piece, after which joblib takes any growth of a process for a leak
+import torch  # here, so that a process has it before its first piece: joblib restarts one that grows much afterwards
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 

@@ -21,7 +21,7 @@ PRESETS = {
     "paper": {"iterations": 25, "starts": 1, "points_per_cluster": 256},
 }
 DEFAULT_COMPONENTS = 64
-PREPROCESSING = ("none", "l2", "standardize", "pca")
+PREPROCESSING = ("none", "l2", "standardize", "pca", "pca-whiten")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Clusters:
     labels: np.ndarray  # (pictures,) int64 from 0 without gaps
     requested: int  # clusters asked for
     objective: float  # mean squared distance to the own centroid, after preprocessing; NaN for given clusters
-    start_objective: float  # the same after the first iteration
+    start_objective: float  # the same to the centroids of the start, of the points trained on
     settings: dict[str, float | int | str]
 
     @property
@@ -61,9 +61,10 @@ def quantise(
         clusters: K.
         preset: of `PRESETS`.
         preprocessing: "none" (the default reading: Euclidean distance of the raw features), "l2" (rows of length 1), "standardize" (each
-            dimension to mean 0 and sd 1; constant ones become 0), "pca" (the first principal components, as many as `components`).
-        components: kept by "pca"; by default 64, or all where there are fewer.
-        spherical: centroids of length 1.
+            dimension to mean 0 and sd 1; constant ones become 0), "pca" (the first principal components, as many as `components`) or
+            "pca-whiten" (these, each scaled to sd 1).
+        components: kept by "pca" and "pca-whiten"; by default 64, or all where there are fewer.
+        spherical: centroids of length 1, to which points belong by the inner product.
         starts: how often k-means starts anew, the best being kept; by default that of the preset.
         seed: of the starts.
 
@@ -76,6 +77,8 @@ def quantise(
     features = np.asarray(features)
     if features.ndim != 2:
         raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims)")
+    if features.dtype.kind not in "biuf":
+        raise ValueError(f"features: found {features.dtype} values; expected numbers")
     if not np.isfinite(features).all():
         raise ValueError(f"features: found {np.count_nonzero(~np.isfinite(features))} values that are not finite; expected none")
     if not isinstance(clusters, int | np.integer):
@@ -95,13 +98,16 @@ def quantise(
             _trained(points, clusters, preset, chosen, spherical, int(keys(seed, start) >> np.uint64(33)))
             for start in range(chosen["starts"])
         ),
-        key=lambda one: one.obj[-1],
+        key=lambda one: -one.obj[-1] if spherical else one.obj[-1],  # of spherical clusters faiss reports inner products
     )
-    distances, nearest = kmeans.index.search(points, 1)
+    found, nearest = kmeans.index.search(points, 1)
     _, labels = np.unique(nearest[:, 0], return_inverse=True)
     trained_on = min(len(points), (chosen["points_per_cluster"] or len(points)) * clusters)
+    ends = np.array([found.astype(np.float64).mean(), float(kmeans.obj[0]) / trained_on])
+    if spherical:  # |x - c|^2 with |c| = 1
+        ends = 1 + np.square(points, dtype=np.float64).sum(1).mean() - 2 * ends
     return Clusters(
-        labels.astype(np.int64), clusters, float(distances.astype(np.float64).mean()), float(kmeans.obj[0]) / trained_on,
+        labels.astype(np.int64), clusters, *map(float, ends),
         {
             "preset": preset, "preprocessing": preprocessing, "components": components or DEFAULT_COMPONENTS, "spherical": spherical,
             "seed": seed, **chosen,
@@ -172,4 +178,5 @@ def preprocessed(features: np.ndarray, how: str, components: int | None = None) 
     # Both solvers are exact; the second needs no matrix of dims x dims. Sums, and so the last digits, depend on the number of threads.
     solver = "covariance_eigh" if centred.shape[1] <= 1024 or components >= min(centred.shape) else "arpack"
     with threadpool_limits(1):
-        return np.ascontiguousarray(PCA(components, svd_solver=solver, random_state=0).fit_transform(centred), np.float32)
+        scores = PCA(components, svd_solver=solver, random_state=0).fit_transform(centred)
+    return preprocessed(scores, "standardize") if how == "pca-whiten" else np.ascontiguousarray(scores, np.float32)

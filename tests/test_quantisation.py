@@ -5,7 +5,9 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from lib.quantisation import given_clusters, preprocessed, quantise, randomly_merged
+from lib import quantisation
+from lib.keyed_random import keys
+from lib.quantisation import PRESETS, given_clusters, preprocessed, quantise, randomly_merged
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,32 @@ def test_preprocessing_is_what_it_says(blobs):
     np.testing.assert_allclose(preprocessed(points, "none"), points, rtol=1e-6)
     scaled = [quantise(points, 20, preprocessing=how, starts=3) for how in ("none", "standardize")]
     assert adjusted_mutual_info_score(blobs[1], scaled[0].labels) < adjusted_mutual_info_score(blobs[1], scaled[1].labels)
+
+
+def test_whitened_components_have_one_spread(blobs):
+    plain, white = (preprocessed(blobs[0], how, 3) for how in ("pca", "pca-whiten"))
+    np.testing.assert_allclose(white.std(0), 1, rtol=1e-4)
+    np.testing.assert_allclose(white, plain / plain.std(0), rtol=1e-3, atol=1e-4)
+
+
+def test_spherical_clusters_keep_the_best_start_and_are_measured_in_distances(blobs):
+    points = preprocessed(blobs[0], "l2")
+    starts = [quantise(points, 20, spherical=True, starts=1, seed=seed) for seed in range(4)]
+
+    def distance(labels):
+        """From the directions of the cluster sums."""
+        sums = np.stack([points[labels == one].sum(0) for one in range(labels.max() + 1)])
+        centroids = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        return np.square(points - centroids[labels]).sum(1).mean()
+
+    for one in starts:
+        assert one.objective == pytest.approx(distance(one.labels), rel=1e-3)
+        assert one.start_objective > one.objective
+    many = quantise(points, 20, spherical=True, starts=4)
+    seeds = [int(keys(0, start) >> np.uint64(33)) for start in range(4)]
+    reached = [quantisation._trained(points, 20, "robust", PRESETS["robust"], True, seed).obj[-1] for seed in seeds]
+    assert min(reached) < max(reached)
+    assert many.objective == pytest.approx(2 - 2 * max(reached) / len(points), rel=1e-4)
 
 
 def test_given_clusters_are_relabelled():

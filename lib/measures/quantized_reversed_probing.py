@@ -47,7 +47,7 @@ class QuantizedReversedProbing:
     probes: tuple[ReverseProbe, ...]  # as in `replicates`
     assignments: tuple[Clusters, ...]  # as in `replicates`
     null_scores: np.ndarray
-    settings: dict[str, float | int | str | None]
+    settings: dict[str, object]
 
     @property
     def nats(self) -> float:
@@ -67,7 +67,7 @@ class QuantizedReversedProbing:
 
 def quantized_reversed_probing(
     features, concepts, *, clusters: int = 100, preset: str = "robust", preprocessing: str = "none", components: int | None = None,
-    clusterings: int = 3, splits: int = 2, permutations: int = 19, penalties: Sequence[float] = PENALTIES, starts: int | None = None,
+    clusterings: int = 3, splits: int = 2, permutations: int = 20, penalties: Sequence[float] = PENALTIES, starts: int | None = None,
     seed: int = 0,
 ) -> QuantizedReversedProbing:  # fmt: skip
     """Quantise features, probe them in reverse, and repeat both for the interval.
@@ -148,9 +148,10 @@ def quantized_reversed_probing(
         assignments=tuple(assignments),
         null_scores=null_scores,
         settings={
-            "clusters": assignments[0].requested, "preset": preset, "preprocessing": preprocessing,
-            "clusterings": replicates["clustering"].nunique(),
-            "splits": splits, "permutations": permutations, "seed": seed, "pictures": pictures, "concepts": concepts.shape[1],
+            **{name: value for name, value in assignments[0].settings.items() if name != "seed"}, "clusters": assignments[0].requested,
+            "quantiser": assignments[0].settings["preset"], "preset": preset, "clusterings": replicates["clustering"].nunique(),
+            "splits": splits, "permutations": permutations, "penalties": tuple(penalties),
+            "seed": seed, "pictures": pictures, "concepts": concepts.shape[1],
         },
     )  # fmt: skip
 
@@ -192,7 +193,10 @@ def _usable(concepts, pictures):
         raise ValueError(f"concepts: found shape {values.shape}; expected ({pictures}, concepts), one row per picture")
     if not values.shape[1]:
         raise ValueError("concepts: found none; expected at least one column")
-    values = values.astype(np.float32)
+    try:
+        values = values.astype(np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"concepts: found {values.dtype} values that are no numbers; expected 0 and 1") from None
     if not np.isfinite(values).all():
         raise ValueError(f"concepts: found {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected 0 and 1")
     if len(other := values[(values != 0) & (values != 1)]):
@@ -205,6 +209,11 @@ def _usable(concepts, pictures):
         use.append("constant" if column.min() == column.max() else "used" if first == number else f"same as {names[first]}")
     listed = pd.DataFrame({"concept": names, "frequency": values.mean(0), "use": use})
     return values[:, listed["use"] == "used"], listed
+
+
+def distinct(concepts: np.ndarray) -> np.ndarray:
+    """(concepts,) bool: columns of 0 and 1 that are neither constant nor copies of one before them."""
+    return (_usable(concepts, len(concepts))[1]["use"] == "used").to_numpy()
 
 
 def _mean_and_interval(gains, tests, replicates):

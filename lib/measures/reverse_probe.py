@@ -90,12 +90,14 @@ def reverse_probe(
         seed: of the paper preset: of the order in which pictures are shown.
 
     Raises:
-        ValueError: if shapes disagree, values are not finite (see `LogisticProblem`), no picture is tested, or a setting is unknown.
+        ValueError: if shapes disagree, values are not finite numbers, no picture is tested, or a setting is unknown.
     """
     clusters, concepts = np.asarray(clusters), np.asarray(concepts)
     if concepts.ndim != 2 or clusters.shape != concepts.shape[:1]:
         found = f"{clusters.shape} and {concepts.shape}"
         raise ValueError(f"clusters, concepts: found shapes {found}; expected (pictures,) and (pictures, concepts)")
+    if concepts.dtype.kind not in "biuf" or not np.isfinite(concepts).all():
+        raise ValueError(f"concepts: found {concepts.dtype} values, not all of them finite numbers; expected finite numbers")
     if preset not in PRESETS:
         raise ValueError(f"preset: found {preset!r}; expected one of {', '.join(PRESETS)}")
     if not len(split.test):

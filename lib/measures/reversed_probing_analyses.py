@@ -25,11 +25,12 @@ from lib import processes
 from lib.keyed_random import generator, keys
 from lib.measures.quantized_reversed_probing import (
     QuantizedReversedProbing,
+    distinct,
     paired_difference,
     permutation_p_value,
     quantized_reversed_probing,
 )
-from lib.measures.reverse_probe import PENALTIES, ReverseProbe, reverse_probe
+from lib.measures.reverse_probe import PENALTIES, cluster_information, reverse_probe
 from lib.quantisation import Clusters
 from lib.splits import Split, stratified_split
 from lib.statistics import Estimate
@@ -97,10 +98,8 @@ def block_gain(
     kept = everything.replicates["penalty"].unique()  # what leaving one block out changes is little beside what the penalty would
 
     def scored(concepts, penalties):
-        if not concepts.shape[1]:  # without any concept the prediction is constant: the same as a concept that is never there
-            concepts = np.zeros((len(concepts), 1), np.float32)
         settings = {"splits": everything.settings["splits"], "permutations": 0, "penalties": penalties, "seed": seed}
-        return quantized_reversed_probing(everything.clusterings, concepts, **settings)
+        return quantized_reversed_probing(everything.clusterings, _something(concepts), **settings)
 
     without, alone = scored(joined(blocks, [other for other in blocks if other != name]), kept), scored(block, penalties)
     gain = paired_difference(everything, without)
@@ -115,14 +114,21 @@ def block_gain(
     }  # fmt: skip
 
 
+def _something(concepts):
+    """Concepts, or where there are none one that is never there: the prediction is constant in both cases."""
+    return concepts if concepts.shape[1] else np.zeros((len(concepts), 1), np.float32)
+
+
 def _with_shuffled(everything, blocks, name, seed, number):
     """The score of the first clustering and split when the rows of one block are permuted."""
     order = generator(seed, 41, number).permutation(len(blocks[name]))
-    concepts = joined({**blocks, name: blocks[name][order]})[:, everything.used]
+    concepts = joined({**blocks, name: blocks[name][order]})
+    # What copied a concept of the block does so no longer, and is left out no longer.
+    columns = distinct(concepts)
     clusters, classifier = everything.assignments[0].labels, everything.probes[0].classifier
-    return reverse_probe(
-        clusters, concepts, stratified_split(clusters, seed=seed), penalties=[classifier.penalty], start=classifier
-    ).score
+    start = classifier if np.array_equal(np.flatnonzero(columns), everything.used) else None
+    split = stratified_split(clusters, seed=seed)
+    return reverse_probe(clusters, concepts[:, columns], split, penalties=[classifier.penalty], start=start).score
 
 
 def shapley_over_blocks(clusters, blocks: Blocks, split: Split, *, penalties: Sequence[float] = PENALTIES) -> pd.DataFrame:
@@ -163,25 +169,22 @@ def _gains_of_some(names, *, clusters, blocks, split, everything):
     return reverse_probe(clusters, joined(blocks, names), split, penalties=[everything.penalty], start=start).gains
 
 
-def block_gains_of_clusters(probe: ReverseProbe, clusters, blocks: Blocks, split: Split) -> pd.DataFrame:
-    """What each block adds to all others in each cluster, (clusters, blocks) bits: the loss of its I_k when the block is left out.
+def block_gains_of_clusters(everything: QuantizedReversedProbing, blocks: Blocks) -> pd.DataFrame:
+    """What each block adds to all others in each cluster of the first clustering and split, (clusters, blocks) bits.
 
-    Weighted by the shares of the test pictures, a block's values sum to its gain on this split. Probes without a block keep the penalty.
+    It is what the cluster's I_k loses when the block is left out; probes without a block keep the penalty. Weighted by the clusters' shares
+    of the test pictures, a block's values sum to its gain.
 
     Args:
-        probe: of all blocks.
-        clusters: (pictures,) integers from 0.
-        blocks: all of them, as the probe was given them.
-        split: on which the probe was fitted.
+        everything: the score for all blocks.
+        blocks: all of them, as `everything` was given them.
     """
-    own, count = np.asarray(clusters)[split.test], int(np.max(clusters)) + 1
-    sizes = np.bincount(own, minlength=count)
-    found = {}
+    probe, clusters = everything.probes[0], everything.assignments[0]
+    whole, found = cluster_information(probe, clusters.labels), {}
+    settings = {"splits": 1, "permutations": 0, "penalties": [probe.classifier.penalty], "seed": everything.settings["seed"]}
     for name in blocks:
-        others = [other for other in blocks if other != name]
-        without = _gains_of_some(others, clusters=clusters, blocks=blocks, split=split, everything=probe.classifier)
-        with np.errstate(invalid="ignore"):
-            found[name] = np.bincount(own, weights=probe.gains - without, minlength=count) / sizes
+        without = quantized_reversed_probing(clusters, _something(joined(blocks, [other for other in blocks if other != name])), **settings)
+        found[name] = whole - without.clusters["information"]
     return pd.DataFrame(found)
 
 
@@ -197,7 +200,7 @@ def best_pairs(clusters, concepts: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row a cluster: first, second (concepts), bits (mutual information of "both are there" and "in this cluster", of pairs that are
         commoner in the cluster than elsewhere), precision (share of the pictures with both that are in the cluster), recall (share of
-        the cluster that has both).
+        the cluster that has both). Where no pair is commoner in the cluster the names are empty and the numbers NaN.
 
     Raises:
         ValueError: if there are fewer than two concepts.
@@ -215,14 +218,17 @@ def best_pairs(clusters, concepts: pd.DataFrame) -> pd.DataFrame:
     cells = np.array([[inside, outside], [sizes[:, None] - inside, total - sizes[:, None] - outside]]) / total
     expected = cells.sum(1, keepdims=True) * cells.sum(0, keepdims=True)
     bits = special.rel_entr(cells, expected).sum((0, 1)) / np.log(2)
-    best = np.where(cells[0, 0] > expected[0, 0], bits, -1).argmax(1)
-    rows, names = np.arange(len(sizes)), concepts.columns.to_numpy()
+    commoner = cells[0, 0] > expected[0, 0]
+    best = np.where(commoner, bits, -1).argmax(1)
+    rows, names = np.arange(len(sizes)), concepts.columns.to_numpy().astype(object)
     both = inside[rows, best]
     with np.errstate(invalid="ignore"):
-        return pd.DataFrame({
+        found = pd.DataFrame({
             "first": names[pairs[best, 0]], "second": names[pairs[best, 1]], "bits": bits[rows, best],
             "precision": both / with_both[best], "recall": both / sizes,
         })  # fmt: skip
+    found.loc[~commoner.any(1)] = ["", "", np.nan, np.nan, np.nan]
+    return found
 
 
 def probe_ladder(
@@ -238,13 +244,14 @@ def probe_ladder(
         few pictures a cluster and are not tuned: where they gain nothing, there may still be interactions.
     """
     concepts = joined(blocks)
-    own = np.asarray(clusters)[split.test]
+    own, trained = np.asarray(clusters)[split.test], np.asarray(clusters)[split.train]
+    shares = [np.bincount(part, minlength=np.max(clusters) + 1) / len(part) for part in (trained, own)]
     singles = {name: reverse_probe(clusters, block, split, penalties=penalties) for name, block in blocks.items()}
     best = max(singles, key=lambda name: singles[name].score)
     additive = reverse_probe(clusters, concepts, split, penalties=penalties)
     products = _products(concepts, screened_pairs(clusters, concepts, split, additive.classifier, pairs))
     steps = {
-        "constant": np.zeros(len(own)),
+        "constant": np.log2(shares[0][own]) - np.log2(shares[1][own]),
         f"best block ({best})": singles[best].gains,
         "all concepts": additive.gains,
         "with products of pairs": reverse_probe(clusters, np.column_stack([concepts, products]), split, penalties=penalties).gains,

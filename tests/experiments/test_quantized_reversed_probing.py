@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from scipy import stats as scipy_stats
 
-from lib import datasets, figures
+from lib import datasets, figures, statistics
 from lib.experiments import quantized_reversed_probing as experiments
 from lib.experiments.quantized_reversed_probing import paper_claims
 from lib.experiments.quantized_reversed_probing.cards import Cards
@@ -183,6 +184,7 @@ def test_explained_clusters_name_what_they_are_made_of(world, scores, explained)
     np.testing.assert_allclose(explained["most"], np.log2(2500 / sizes))
     np.testing.assert_allclose(explained["share"], explained["information"] / explained["most"])
     np.testing.assert_allclose(explained["information"], score.clusters["information"], atol=1e-6)  # one split
+    assert (explained["tested"] == np.bincount(score.assignments[0].labels[score.probes[0].test])).all()
     assert ((explained["low"] <= explained["information"]) & (explained["information"] <= explained["high"])).all()
     for row in explained.itertuples():
         members = concepts[score.assignments[0].labels == row.cluster]
@@ -195,6 +197,28 @@ def test_explained_clusters_name_what_they_are_made_of(world, scores, explained)
         assert all(members[name].mean() > concepts[name].mean() for name in row.present.split("; "))
         assert all(members[name].mean() < concepts[name].mean() for name in row.absent.split("; ") if name)
     assert (explained[["without colour", "without shape"]].mean() > 1).all()
+
+
+def test_a_picture_that_several_splits_test_counts_once(world):
+    features, concepts, _ = world
+    score = quantized_reversed_probing(features["both"], concepts, clusterings=1, splits=4, permutations=0, **SETTINGS)
+    found = experiments.explained_clusters(score, concepts)
+    labels = score.assignments[0].labels
+    tested = np.unique(np.concatenate([probe.test for probe in score.probes]))
+    np.testing.assert_array_equal(found["tested"], np.bincount(labels[tested]))
+    gains = pd.concat([pd.Series(probe.gains, probe.test) for probe in score.probes])
+    own = gains[labels[gains.index] == 0].groupby(level=0).mean()
+    assert found["information"][0] == pytest.approx(own.mean())
+    assert found["high"][0] - found["information"][0] == pytest.approx(1.96 * own.std() / np.sqrt(len(own)))
+
+
+def test_a_block_that_another_repeats_adds_nothing_to_any_cluster(world):
+    features, concepts, _ = world
+    twice = concepts.join(concepts.filter(regex="^shape").rename(columns=lambda name: name.replace("shape", "form")))
+    score = quantized_reversed_probing(features["both"], twice, clusterings=1, splits=1, permutations=0, **SETTINGS)
+    found = experiments.explained_clusters(score, twice)
+    np.testing.assert_allclose(found[["without shape", "without form"]], 0, atol=2e-3)  # as exact as the fits
+    assert found["without colour"].mean() > 1
 
 
 def test_cards_show_members_and_pictures_that_belong_elsewhere(world, scores, explained):
@@ -304,16 +328,59 @@ def test_seeds_and_versions_of_a_network_do_not_count_as_many():
     assert paper_claims._over_lineages(seeds, "score", "ami") is None  # two representations
 
 
+SIX = ["published:resnet20", "published:convMed_normal", "published:autoencoder_64", "pixels", "pca:64", "local:random,seed=0"]
+
+
 @pytest.mark.parametrize(("scores", "expected"), [([1.0, 2, 2.5, 2.6], 1.0), ([1.0, 2, 4, 8], 0.0), ([1.0, 2, 2.5, 6], 0.5)])
 def test_concavity_is_falling_slopes(scores, expected):
-    numbers = pd.DataFrame({"representation": "a", "clusters": [10, 20, 30, 40], "score": scores})
-    assert paper_claims._concave(numbers).value == expected
+    line = pd.DataFrame({"clusters": [10, 20, 30, 40], "score": scores})
+    numbers = pd.concat([line.assign(representation=name) for name in SIX])
+    found = paper_claims._concave(numbers)
+    assert (found.value, found.low, found.high, found.count) == (expected, expected, expected, 6)
+    mixed = pd.concat([numbers[numbers["representation"] != "pixels"], line.assign(representation="pixels", score=[1.0, 2, 4, 8])])
+    assert paper_claims._concave(mixed).value == pytest.approx(5 / 6 * expected)
+    assert paper_claims._concave(numbers[numbers["representation"] != "pixels"]) is None  # five are too few
+    assert paper_claims._concave(numbers[numbers["clusters"] < 30]) is None  # two numbers have no triple
 
 
+def test_an_interval_over_seeds_contains_what_seeds_share():
+    # Every seed has the same error of the pictures (sd 0.04) and little of its own (sd 0.01).
+    rng, covered, student = np.random.default_rng(0), [], []
+    for _ in range(400):
+        values = 1 + 0.04 * rng.standard_normal() + 0.01 * rng.standard_normal(3)
+        found = paper_claims._over_seeds([Estimate(one, one - 1.96 * 0.04, one + 1.96 * 0.04, 100) for one in values])
+        covered.append(found.low <= 1 <= found.high)
+        alone = statistics.student_mean(values)
+        student.append(alone.low <= 1 <= alone.high)
+    assert np.mean(covered) > 0.93
+    assert np.mean(student) < 0.7  # what the seeds alone would say
+    one = Estimate(1.0, 0.9, 1.1, 5)
+    assert paper_claims._over_seeds([one]) == paper_claims._over_seeds([one, one]) == one
+
+
+def test_a_published_network_is_one_training():
+    assert paper_claims._trainings(["pixels", "local:random", "local:supervised@a"], [0, 1, 2]) == 3
+    assert paper_claims._trainings(["pixels", "local:random", "published:resnet56"], [0, 1, 2]) == 1
+    assert paper_claims._trainings(["pixels", "pca:64", "descriptor:hog_colour"], [0, 1, 2]) is None
+
+
+def test_a_search_over_pairs_is_as_undecided_as_its_most_undecided_pair(monkeypatch):
+    named = pd.DataFrame({"class_low": [0.8, 0.1, 0.2], "class_high": [0.9, 0.15, 0.3]}, index=["a", "b", "c"])
+    known = {("b", "a"): (-0.3, -0.5, -0.1), ("c", "a"): (-0.1, -0.6, 0.4), ("b", "c"): (-0.2, -0.3, -0.1)}
+    monkeypatch.setattr(paper_claims, "paired_difference", lambda one, other: Estimate(*known[one, other], 9))
+    found = paper_claims._turned_round({name: name for name in "abc"}, named, [0])
+    wider = scipy_stats.norm.ppf(1 - 0.025 / 3) / scipy_stats.norm.ppf(0.975)
+    assert found.value == -0.1
+    assert found.low == pytest.approx(-0.2 - 0.1 * wider)
+    assert found.high == pytest.approx(-0.1 + 0.5 * wider)  # not below 0, although the pair with the highest lower end is
+    assert found.count == 3
+
+
+MANY = ["noise", "pixels", "local:random", "local:supervised", *(f"pca:{count}" for count in range(2, 7))]
 KNOWN = {
     "dataset": "scenes", "representations": ["noise", "pixels", "local:random", "local:supervised"], "blocks": ["given"],
     "chain": ["pixels", "local:random", "local:supervised"], "explained": ["pixels"], "varied": ["pixels"], "seeds": [0], "training": [],
-    "clusters": 40, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1, "errors": [0.0],
+    "clusters": 40, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1, "block_permutations": 1, "errors": [0.0, 0.2],
 }  # fmt: skip
 
 
@@ -332,6 +399,11 @@ KNOWN = {
     ({"splits": 0}, "splits: found 0"),
     ({"permutations": 0}, "permutations: found 0; expected at least 1"),
     ({"errors": [0.0, 1.5]}, "errors: found .* expected shares from 0 to 1"),
+    ({"errors": [0.2, 0.0]}, "errors: found .* expected 0 first, with which others are compared, and 0.2"),
+    ({"errors": [0.0, 1.0]}, "errors: found .* expected 0 first, with which others are compared, and 0.2"),
+    ({"block_permutations": 0}, "block_permutations: found 0; expected at least 1"),
+    ({"blocks": ["class"]}, r"blocks: found \['class'\], without colours; expected 'colour' among them"),
+    ({"representations": MANY, "varied": MANY}, "varied: found 9; expected at most 8, which can be told apart by colour"),
     ({"seeds": []}, r"seeds: found \[\]; expected at least one"),
     ({"blocks": []}, r"blocks: found \[\]; expected at least one"),
 ])  # fmt: skip

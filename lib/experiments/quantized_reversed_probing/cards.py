@@ -9,7 +9,6 @@ from lib.keyed_random import keys
 from lib.measures.quantized_reversed_probing import QuantizedReversedProbing
 from lib.measures.reverse_probe import concept_attribution
 from lib.measures.reversed_probing_analyses import best_pairs, block_gains_of_clusters, blocks_of
-from lib.splits import stratified_split
 
 _LEAST_TESTED = 10
 _LEAST_ATTRIBUTION = 0.2  # nats, below which a concept is not named
@@ -33,10 +32,11 @@ def explained_clusters(score: QuantizedReversedProbing, concepts: pd.DataFrame) 
         concepts: those it was scored with.
 
     Returns:
-        One row a cluster: cluster, size, tested (pictures, in any split), information with low and high, most (what naming the cluster
+        One row a cluster: cluster, size, tested (pictures, by any split), information with low and high, most (what naming the cluster
         gives), share of that, present and absent (concepts whose presence or absence speaks for it, the strongest first), pair (the
         conjunction that says most, by `best_pairs`) with its precision and recall, and for each block what it adds to all others, as
-        "without BLOCK". Information is in bits. Precision and recall are of all pictures, the last columns of the first split.
+        "without BLOCK". Information is in bits, its interval normal, over pictures. Precision and recall are of all pictures, the columns
+        "without BLOCK" of the first split.
     """
     probe, labels, used = score.probes[0], score.assignments[0].labels, concepts.iloc[:, score.used]
     values = used.to_numpy(np.float32)
@@ -52,9 +52,9 @@ def explained_clusters(score: QuantizedReversedProbing, concepts: pd.DataFrame) 
             table.loc[cluster, way] = "; ".join([used.columns[one] for one in order if rows[one]][:3])
     pairs = best_pairs(labels, used) if used.shape[1] > 1 else pd.DataFrame()
     if len(pairs):
-        table = table.assign(pair=pairs["first"] + " & " + pairs["second"], precision=pairs["precision"], recall=pairs["recall"])
-    split = stratified_split(labels, seed=score.settings["seed"])
-    return table.join(block_gains_of_clusters(probe, labels, blocks_of(used), split).add_prefix("without "))
+        together = (pairs["first"] + " & " + pairs["second"]).where(pairs["bits"].notna(), "")
+        table = table.assign(pair=together, precision=pairs["precision"], recall=pairs["recall"])
+    return table.join(block_gains_of_clusters(score, blocks_of(concepts)).add_prefix("without "))
 
 
 def cluster_cards(
@@ -68,7 +68,7 @@ def cluster_cards(
         concepts: those it was scored with.
         explained: `explained_clusters`.
         best: or the least explained.
-        count: cards, among the clusters with enough members to show and at least 10 test pictures.
+        count: cards, among the clusters with enough members to show and at least 10 pictures that some split tests.
         shown: members a card.
         beside: counter-examples a card.
         seed: of drawing the members.
@@ -92,8 +92,9 @@ def _information(score):
     """Of every cluster of the first clustering: size, tested (in any split), information with interval, most (bits), and their share."""
     same = [probe for probe, clustering in zip(score.probes, score.replicates["clustering"], strict=True) if clustering == 0]
     labels, size = score.assignments[0].labels, score.assignments[0].sizes
-    own, gains = (np.concatenate(parts) for parts in ([labels[probe.test] for probe in same], [probe.gains for probe in same]))
-    table = pd.Series(gains).groupby(own).agg(["mean", "std", "size"]).reindex(np.arange(len(size)))
+    tested, gains = (np.concatenate(parts) for parts in ([probe.test for probe in same], [probe.gains for probe in same]))
+    by_picture = pd.Series(gains).groupby(tested).mean()  # a picture that several splits test is one picture
+    table = by_picture.groupby(labels[by_picture.index]).agg(["mean", "std", "size"]).reindex(np.arange(len(size)))
     reach, most = 1.96 * table["std"] / np.sqrt(table["size"]), np.log2(len(labels) / size)
     return pd.DataFrame({
         "cluster": np.arange(len(size)), "size": size, "tested": table["size"].fillna(0).astype(int), "information": table["mean"],

@@ -7,6 +7,7 @@ from lib.concepts import people
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, published
 from lib.experiments.quantized_reversed_probing.sweeps import short
+from lib.figures import PALETTE
 from lib.representations import NOISE, PIXELS, parts
 
 
@@ -66,5 +67,15 @@ def check(settings, pictures: Pictures) -> None:
     for name in ("starts", "clusterings", "splits", "permutations"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1 (no score goes without its null)")
+    if settings.block_permutations < 1:
+        raise ValueError(f"block_permutations: found {settings.block_permutations}; expected at least 1 (no gain goes without its null)")
     if not all(0 <= error <= 1 for error in settings.errors):
         raise ValueError(f"errors: found {settings.errors}; expected shares from 0 to 1")
+    if settings.errors[0] != 0 or 0.2 not in settings.errors:
+        raise ValueError(f"errors: found {settings.errors}; expected 0 first, with which others are compared, and 0.2, as in the claims")
+    for name in ("varied", "training"):
+        if (count := len(getattr(settings, name))) > len(PALETTE):
+            raise ValueError(f"{name}: found {count}; expected at most {len(PALETTE)}, which can be told apart by colour")
+    given = [] if pictures.concepts is None or "given" not in settings.blocks else pictures.concepts.columns
+    if "colour" not in {*settings.blocks, *(str(name).partition(":")[0] for name in given)}:
+        raise ValueError(f"blocks: found {settings.blocks}, without colours; expected 'colour' among them, since claims compare with it")

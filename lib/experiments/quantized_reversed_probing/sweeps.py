@@ -187,7 +187,7 @@ def _has_head(name):
     return ":" in name and "@" not in name and "+" not in name and not special
 
 
-def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.DataFrame:
+def forward_accuracy(features: Features, concepts: pd.DataFrame, labels, *, seed: int = 0) -> pd.DataFrame:
     """How well a linear probe reads the class, and each block of which every picture has exactly one concept.
 
     Returns:
@@ -198,7 +198,7 @@ def forward_accuracy(features: Features, concepts: pd.DataFrame, labels) -> pd.D
     factors = {"class": np.eye(np.max(labels) + 1, dtype=np.float32)[labels], **factors}
     bounds = np.cumsum([0, *(block.shape[1] for block in factors.values())])
     truth = np.concatenate(list(factors.values()), 1)
-    fitted, tested = np.array_split(generator(0, 63).permutation(len(truth)), 2)
+    fitted, tested = np.array_split(generator(seed, 63).permutation(len(truth)), 2)
     read = processes.share_out(
         partial(analyses.read_linearly, concepts=truth, train=fitted, test=tested), {name: (one,) for name, one in features.items()},
         description="forward probes",
@@ -259,7 +259,7 @@ def training_curve(names: Sequence[str], seeds: Sequence[int], pictures: Picture
         description="features along training",
     )  # fmt: skip
     scores = scores_of(features, concepts, **settings)
-    forward = forward_accuracy(features, concepts, pictures.labels).set_index("representation")
+    forward = forward_accuracy(features, concepts, pictures.labels, seed=settings.get("seed", 0)).set_index("representation")
     return pd.DataFrame([
         {
             "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE, "score": found.score,
