@@ -380,7 +380,8 @@ MANY = ["noise", "pixels", "local:random", "local:supervised", *(f"pca:{count}" 
 KNOWN = {
     "dataset": "scenes", "representations": ["noise", "pixels", "local:random", "local:supervised"], "blocks": ["given"],
     "chain": ["pixels", "local:random", "local:supervised"], "explained": ["pixels"], "varied": ["pixels"], "seeds": [0], "training": [],
-    "clusters": 40, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1, "block_permutations": 1, "errors": [0.0, 0.2],
+    "clusters": 40, "numbers": [10], "starts": 1, "clusterings": 1, "splits": 1, "permutations": 1, "block_permutations": 1,
+    "errors": [0.0, 0.2],
 }  # fmt: skip
 
 
