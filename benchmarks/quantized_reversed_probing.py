@@ -164,6 +164,7 @@ def draw(times: pd.DataFrame) -> plt.Figure:
         axes.set_xticks(values, [f"{value:,}" for value in values])
         axes.minorticks_off()
     panels[0].set_ylabel("seconds")
+    panels[0].set_yticks(ticks := [1, 2, 5, 10, 20, 50], ticks)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
