@@ -64,6 +64,6 @@ def speed_table(root: Path = ROOT) -> str:
         file = folder / f"{name}.csv"
         if file.exists():
             table = pd.read_csv(file, keep_default_na=False)
-            parts.append(table[list(columns)].rename(columns=columns).to_markdown(index=False, floatfmt=".3g"))
-            machine = f"Machine: {table['processor'][0]}, {table['cores'][0]} cores."
-    return "\n\n".join([*parts, machine]) if parts else ""
+            shown_columns = table[list(columns)].rename(columns=columns).to_markdown(index=False, floatfmt=".3g")
+            parts.append(f"{shown_columns}\n\n*On {table['processor'][0]}, {table['cores'][0]} cores.*")
+    return "\n\n".join(parts)
