@@ -1,0 +1,251 @@
+"""Inherent Interpretability Score (IIS): how much of a representation's accuracy survives when only sparse concepts may speak?
+
+Shen et al., "Enhancing Pre-trained Representation Classifiability can Boost its Interpretability", ICLR 2025. A representation x is
+projected onto concept vectors V, of each picture's concept activations the share s with the smallest magnitudes is set to 0, and a linear
+head predicts the class from what is left. The accuracy of that head over the accuracy of a head on x itself is the retention
+
+    ARR(s) = Acc(g_cls o g_s o g_C) / Acc(h),        IIS = integral of ARR(s) ds.
+
+What is not established from the paper is settled so (specs/iis.md): heads on both sides come from one convex solver with one rule for
+the penalty, chosen on a part of the training pictures; exactly k(s) = M - floor(M s) concepts are kept; activations are standardised per
+picture without learned scales; the integral is reported as the authors' trapezoid (`raw`), divided by the width of its grid (`normalised`),
+and on [0, 1] with the end at s = 1 where a head knows nothing but the commonest class (`full`).
+
+Raw scores are U-shaped in accuracy: a representation at chance retains all of nothing. So retention is also given with chance taken off,
+(Acc_s - p0) / (Acc - p0), and a representation whose accuracy is not clearly above chance gets no score.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.concept_libraries.library import ConceptLibrary, random_directions
+from lib.keyed_random import generator
+from lib.linear_head import PENALTIES, LinearHead, fitted_head, tuning_rows
+from lib.sparse_concepts import concept_activations, kept, normalised, ranks, sparsified
+from lib.statistics import Estimate
+
+GRID = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)  # the authors' sparsities
+LEAST_ABOVE_CHANCE = 3.0  # standard errors of the accuracy
+
+
+@dataclass(frozen=True)
+class InherentInterpretability:
+    """The score of a representation for one or several concept libraries of the same size, with what is needed to doubt it."""
+
+    raw: Estimate  # the authors' trapezoid over the grid
+    normalised: Estimate  # over the width of the grid
+    full: Estimate  # on [0, 1]
+    corrected: Estimate  # as `full`, of retention with chance taken off; NaN where the accuracy is not clearly above chance
+    excess: Estimate  # `full` minus that of random directions
+    accuracy: Estimate  # of the head on the representation itself
+    chance: float  # accuracy of always saying the commonest class
+    refused: str  # why there is no corrected score, or ""
+    leaked: bool  # a library was made from the test pictures: scores are too high
+    curve: pd.DataFrame  # sparsity, kept, accuracy, retention with low and high, corrected, random (retention), training_loss
+    correct: np.ndarray  # (libraries, sparsities, test pictures) bool
+    correct_random: np.ndarray  # (libraries, sparsities, test pictures) bool
+    correct_representation: np.ndarray  # (test pictures,) bool
+    heads: tuple[LinearHead, ...]  # of the first library, one a sparsity
+    settings: Mapping[str, float | int | str | None]
+
+
+def area(sparsities: Sequence[float], retention) -> tuple[float, float]:
+    """The integral of a retention curve by trapezoids, as the authors take it, and the same over the width of the grid.
+
+    Args:
+        sparsities: in [0, 1], in any order, each once; at least two.
+        retention: (..., sparsities) in the same order.
+
+    Returns:
+        raw and normalised, each of shape (...).
+
+    Raises:
+        ValueError: if there are fewer than two sparsities, one is repeated or outside [0, 1], or shapes disagree.
+    """
+    grid, retention = checked_grid(sparsities), np.asarray(retention, float)
+    if retention.shape[-1:] != grid.shape:
+        raise ValueError(f"retention: found shape {retention.shape}; expected (..., {len(grid)}), one value a sparsity")
+    order = np.argsort(grid)
+    raw = np.trapezoid(retention[..., order], grid[order], axis=-1)
+    return raw, raw / np.ptp(grid)
+
+
+def checked_grid(sparsities: Sequence[float]) -> np.ndarray:
+    """Sparsities as an array; see `area` for what is refused."""
+    grid = np.asarray(sparsities, float)
+    if grid.ndim != 1 or len(grid) < 2:
+        raise ValueError(f"sparsities: found {np.atleast_1d(grid).tolist()}; expected at least two, since an integral needs an interval")
+    if not ((grid >= 0) & (grid <= 1)).all():
+        raise ValueError(f"sparsities: found {grid[~((grid >= 0) & (grid <= 1))][0]:g}; expected numbers from 0 to 1")
+    values, counts = np.unique(grid, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"sparsities: found {values[counts > 1][0]:g} more than once; expected each once")
+    return grid
+
+
+def inherent_interpretability(
+    features, labels, test_features, test_labels, libraries: ConceptLibrary | Sequence[ConceptLibrary], *,
+    sparsities: Sequence[float] = GRID, form: str = "mask", order: str = "least", normalisation: str | None = None, banks: int = 3,
+    penalties: Sequence[float] = PENALTIES, bootstrap: int = 1000, seed: int = 0, test_source: Mapping[str, object] | None = None,
+) -> InherentInterpretability:  # fmt: skip
+    """Score a representation.
+
+    The intervals are of a joint bootstrap: test pictures are resampled for numerator and denominator at once, and with them the libraries
+    and the random ones.
+
+    Args:
+        features: (pictures, dims) of the training pictures.
+        labels: (pictures,) their classes, any integers.
+        test_features: (pictures, dims) of the test pictures.
+        test_labels: (pictures,) their classes, all of which occur in training.
+        libraries: concept vectors, or several draws of the same kind and size.
+        sparsities: shares of concepts set to 0, each once; 1 stands for its analytic end and needs no head.
+        form: of the sparsification, see `lib.sparse_concepts.sparsified`.
+        order: which concepts go first, see `lib.sparse_concepts.ranks`.
+        normalisation: of the activations; by default that of the libraries.
+        banks: libraries of random directions to compare with.
+        penalties: of the heads.
+        bootstrap: resamples.
+        seed: of the rows that choose penalties, of random directions and of the bootstrap.
+        test_source: identity of the test pictures; a library made from them is warned of and marked as `leaked`.
+
+    Raises:
+        ValueError: if shapes disagree, values are not finite, there is one class only, a class has fewer than two training pictures or a
+            test class none, libraries differ in size, or a setting is out of range.
+    """
+    libraries = [libraries] if isinstance(libraries, ConceptLibrary) else list(libraries)
+    features, labels, test_features, test_labels, classes = _checked(features, labels, test_features, test_labels)
+    grid = checked_grid(sparsities)
+    if len({one.vectors.shape for one in libraries}) != 1:
+        raise ValueError(f"libraries: found {[one.vectors.shape for one in libraries]}; expected one size, e.g. several draws of a kind")
+    if banks < 1 or bootstrap < 1:
+        raise ValueError(f"banks, bootstrap: found {banks} and {bootstrap}; expected at least 1")
+    leaked = bool(test_source) and any(one.source == test_source for one in libraries)
+    if leaked:
+        message = "libraries: found concepts made from the test pictures; expected training pictures (scores are too high)"
+        warnings.warn(message, stacklevel=2)
+    count, dims = libraries[0].vectors.shape
+    how = libraries[0].normalisation if normalisation is None else normalisation
+    settings = {"form": form, "order": order, "normalisation": how, "penalties": penalties, "seed": seed}
+    tuned = tuning_rows(labels, seed=seed)
+    whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
+    commonest = np.bincount(labels).argmax()
+    data = (features, labels, test_features, test_labels, tuned, classes, grid)
+    found = [_through(library, *data, **settings) for library in libraries]
+    random = [_through(random_directions(count, dims, seed=seed + number), *data, **settings) for number in range(banks)]
+    correct, correct_random = (np.stack([one[0] for one in several]) for several in (found, random))
+    correct_whole = whole.predicted(test_features) == test_labels
+    by_chance = test_labels == commonest
+    return _scored(
+        correct, correct_random, correct_whole, by_chance, grid, count=count, losses=found[0][2], heads=tuple(found[0][1]),
+        leaked=leaked, bootstrap=bootstrap, seed=seed,
+        settings={
+            "concepts": count, "dims": dims, "libraries": len(libraries), "kind": libraries[0].kind, "banks": banks,
+            "pictures": len(labels), "tested": len(test_labels), "classes": classes, "bootstrap": bootstrap,
+            **{name: value for name, value in settings.items() if name != "penalties"},
+        },
+    )  # fmt: skip
+
+
+def _through(library, features, labels, test_features, test_labels, tuned, classes, grid, *, form, order, normalisation, penalties, seed):
+    """Which test pictures heads get right that see one library's sparse activations, (sparsities, pictures) bool; heads; losses."""
+    shown, tested = (concept_activations(one, library.vectors) for one in (features, test_features))
+    shown, tested = normalised(shown, how=normalisation), normalised(tested, shown, how=normalisation)
+    places, test_places = (ranks(one, order=order, seed=seed + number) for number, one in enumerate((shown, tested)))
+    correct, heads, losses, similar = np.zeros((len(grid), len(test_labels)), bool), [], [], None
+    for number in np.argsort(grid):
+        if grid[number] == 1:  # nothing may speak: the head knows the commonest class
+            correct[number] = test_labels == np.bincount(labels).argmax()
+            losses.append(np.nan)
+            continue
+        keep = kept(library.count, grid[number])
+        inputs = sparsified(shown, keep, places, form=form)
+        similar = fitted_head(inputs, labels, tuned, classes=classes, penalties=penalties, similar=similar)
+        correct[number] = similar.predicted(sparsified(tested, keep, test_places, form=form)) == test_labels
+        heads.append(similar)
+        losses.append(similar.classifier.objective)
+    return correct, heads, np.array(losses)[np.argsort(np.argsort(grid))]
+
+
+def _scored(correct, correct_random, correct_whole, by_chance, grid, *, count, losses, heads, leaked, bootstrap, seed, settings):
+    rng, tested = generator(seed, 76), len(correct_whole)
+    weights = np.concatenate([np.ones((1, tested)), rng.multinomial(tested, np.full(tested, 1 / tested), bootstrap)]) / tested
+    accuracy, chance = weights @ correct_whole, weights @ by_chance  # the first row is the estimate, the others resamples
+
+    def retained(several):
+        each = np.einsum("rp,lsp->rls", weights, several.astype(float), optimize=True)
+        chosen = np.concatenate([np.arange(len(several))[None], rng.integers(0, len(several), (bootstrap, len(several)))])
+        return np.take_along_axis(each, chosen[:, :, None], 1).mean(1)  # (1 + resamples, sparsities)
+
+    numerator, of_random = retained(correct), retained(correct_random)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may be at chance where the estimate is refused
+        retention, random_retention = numerator / accuracy[:, None], of_random / accuracy[:, None]
+        corrected = (numerator - chance[:, None]) / (accuracy - chance)[:, None]
+        end = (chance / accuracy)[:, None]
+        raw, normal = area(grid, retention)
+        full, full_random = (_to_the_end(grid, curve, end) for curve in (retention, random_retention))
+        full_corrected = _to_the_end(grid, corrected, np.zeros_like(end))
+    error = np.sqrt(correct_whole.mean() * (1 - correct_whole.mean()) / tested)
+    refused = ""
+    if accuracy[0] - chance[0] <= LEAST_ABOVE_CHANCE * error:
+        needed = f"{LEAST_ABOVE_CHANCE:g} standard errors above the {chance[0]:.3f} of the commonest class"
+        refused = f"accuracy: found {accuracy[0]:.3f}; expected more than {needed}"
+    return InherentInterpretability(
+        raw=_estimate(raw, tested), normalised=_estimate(normal, tested), full=_estimate(full, tested),
+        corrected=Estimate(np.nan, np.nan, np.nan, tested) if refused else _estimate(full_corrected, tested),
+        excess=_estimate(full - full_random, tested), accuracy=_estimate(accuracy, tested), chance=float(chance[0]), refused=refused,
+        leaked=leaked,
+        curve=pd.DataFrame({
+            "sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], "accuracy": numerator[0],
+            "retention": retention[0], "low": np.nanquantile(retention[1:], 0.025, axis=0),
+            "high": np.nanquantile(retention[1:], 0.975, axis=0), "corrected": np.nan if refused else corrected[0],
+            "random": random_retention[0], "training_loss": losses,
+        }),
+        correct=correct, correct_random=correct_random, correct_representation=correct_whole, heads=heads, settings=settings,
+    )  # fmt: skip
+
+
+def _to_the_end(grid, curves, end):
+    """The integral on [0, 1]; left of the grid the first value counts, at 1 the end, where the grid does not reach it."""
+    order = np.argsort(grid)
+    grid, curves = grid[order], curves[:, order]
+    if grid[0] > 0:
+        grid, curves = np.concatenate([[0], grid]), np.concatenate([curves[:, :1], curves], 1)
+    if grid[-1] < 1:
+        grid, curves = np.concatenate([grid, [1]]), np.concatenate([curves, end], 1)
+    return np.trapezoid(curves, grid, axis=1)
+
+
+def _estimate(values, count):
+    low, high = np.nanquantile(values[1:], (0.025, 0.975))
+    return Estimate(float(values[0]), float(low), float(high), count)
+
+
+def _checked(features, labels, test_features, test_labels):
+    found = []
+    for name, one, classes in (("features", features, labels), ("test_features", test_features, test_labels)):
+        one, classes = np.asarray(one, np.float32), np.asarray(classes)
+        prefix = name.removesuffix("features")
+        if one.ndim != 2 or not len(one):
+            raise ValueError(f"{name}: found shape {one.shape}; expected (pictures, dims), at least one picture")
+        if not np.isfinite(one).all():
+            raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(one))} values that are not finite; expected none")
+        if classes.shape != one.shape[:1] or classes.dtype.kind not in "iu":
+            raise ValueError(f"{prefix}labels: found {classes.dtype} of shape {classes.shape}; expected integers of shape ({len(one)},)")
+        found += [one, classes]
+    features, labels, test_features, test_labels = found
+    if features.shape[1] != test_features.shape[1]:
+        raise ValueError(f"test_features: found {test_features.shape[1]} dims; expected {features.shape[1]}, as in features")
+    names, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise ValueError(f"labels: found one class, {names[0]}; expected at least two")
+    if counts.min() < 2:
+        rare = names[counts.argmin()]
+        raise ValueError(f"labels: found {counts.min()} picture of class {rare}; expected two a class, one of them to choose a penalty")
+    if unknown := sorted(set(test_labels.tolist()) - set(names.tolist())):
+        raise ValueError(f"test_labels: found class {unknown[0]}; expected classes of the training pictures alone")
+    return features, labels, test_features, np.searchsorted(names, test_labels), len(names)

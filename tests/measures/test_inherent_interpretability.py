@@ -1,0 +1,215 @@
+"""The Inherent Interpretability Score against cases whose answer is known (specs/iis.md, T1 to T16)."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import ortho_group
+
+from lib.concept_libraries.library import given, prototypes, random_directions
+from lib.linear_head import fitted_head, tuning_rows
+from lib.measures.inherent_interpretability import GRID, area, inherent_interpretability
+
+CLASSES, DIMS, PICTURES = 10, 64, 2000
+DENSE = {"sparsities": (0.0, 0.5), "banks": 1, "bootstrap": 200}
+PENALTIES = (1e-2, 1e-3)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Ten Gaussian classes in 64 dimensions, well but not perfectly separated: training and test pictures, and the class means."""
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((CLASSES, DIMS)) * 0.45
+    labels = np.tile(np.arange(CLASSES), 2 * PICTURES // CLASSES)
+    features = means[labels] + rng.standard_normal((2 * PICTURES, DIMS))
+    return features[:PICTURES], labels[:PICTURES], features[PICTURES:], labels[PICTURES:], means
+
+
+def score(world, vectors, **settings):
+    defaults = {"penalties": PENALTIES, "normalisation": "none"}
+    library = vectors if hasattr(vectors, "kind") else given(vectors)
+    return inherent_interpretability(*world[:4], library, **DENSE | defaults | settings)
+
+
+def test_the_area_is_the_trapezoid():  # T1
+    raw, normalised = area(GRID, np.ones(8))
+    assert raw == pytest.approx(0.98, abs=1e-12)
+    assert normalised == pytest.approx(1, abs=1e-12)
+    grid = np.array([1.0, 0.3, 0.0, 0.6])
+    assert area(grid, 1 - grid)[0] == pytest.approx(0.5)
+    several = area(GRID, np.stack([np.ones(8), np.zeros(8)]))[0]
+    np.testing.assert_allclose(several, [0.98, 0])
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ([0.5], r"sparsities: found \[0.5\]; expected at least two"),
+        ([0.1, 0.5, 0.1], "sparsities: found 0.1 more than once; expected each once"),
+        ([0, 1.2], "sparsities: found 1.2; expected numbers from 0 to 1"),
+    ],
+)
+def test_grids_that_have_no_area_are_refused(grid, message):
+    with pytest.raises(ValueError, match=message):
+        area(grid, np.ones(len(grid)))
+
+
+def test_the_weights_of_the_head_as_concepts_lose_nothing(world):  # T4
+    features, labels = world[:2]
+    head = fitted_head(features, labels, tuning_rows(labels), classes=CLASSES, penalties=PENALTIES)
+    vectors = head.classifier.weights.T
+    vectors = vectors - vectors.mean(0) * 0
+    assert score(world, vectors).curve["retention"][0] == pytest.approx(1, abs=0.01)
+    assert score(world, vectors, normalisation="picture").curve["retention"][0] == pytest.approx(1, abs=0.015)
+
+
+def test_an_orthonormal_basis_loses_nothing(world):  # T5
+    basis = ortho_group.rvs(DIMS, random_state=0)
+    found = score(world, basis)
+    assert found.curve["retention"][0] == pytest.approx(1, abs=0.002)
+    assert found.correct[0, 0].sum() == pytest.approx(found.correct_representation.sum(), abs=3)
+
+
+def test_concepts_beside_the_classes_say_nothing(world):  # T6
+    means = world[4] - world[4].mean(0)
+    _, _, rows = np.linalg.svd(means)
+    found = score(world, rows[CLASSES - 1 :], sparsities=GRID)
+    expected = 1 / CLASSES / found.accuracy.value
+    np.testing.assert_allclose(found.curve["retention"], expected, atol=0.03)
+    assert found.corrected.low < 0.03
+    assert abs(found.corrected.value) < 0.04
+
+
+def test_class_means_as_concepts_need_one_each(world):  # T7
+    found = score(world, world[4], sparsities=(0.0, 0.5, 0.9), normalisation="picture")
+    assert (found.curve["retention"] >= 0.98).all()
+    assert found.curve["kept"].tolist() == [10, 5, 1]
+    labels = np.tile(np.arange(5), 100)
+    perfect = inherent_interpretability(np.eye(5)[labels], labels, np.eye(5)[labels], labels, given(np.eye(5)), normalisation="none")
+    np.testing.assert_array_equal(perfect.curve["retention"], 1)
+    assert perfect.normalised.value == perfect.normalised.low == 1
+
+
+def test_a_representation_at_chance_is_refused_and_not_praised(world):  # T8
+    rng = np.random.default_rng(1)
+    shuffled = (world[0], rng.permutation(world[1]), world[2], rng.permutation(world[3]))
+    found = score(shuffled, rng.standard_normal((50, DIMS)), sparsities=GRID)
+    assert found.raw.value > 0.75
+    assert np.isnan(found.corrected.value)
+    assert found.refused.startswith("accuracy: found 0.")
+    assert found.curve["corrected"].isna().all()
+    assert not score(world, world[4]).refused
+
+
+def test_scales_and_the_order_of_concepts_do_not_matter(world):  # T9
+    rng = np.random.default_rng(2)
+    vectors = rng.standard_normal((40, DIMS))
+    base = score(world, vectors, sparsities=(0.0, 0.5, 0.9))
+    scaled = score((world[0] * 7, world[1], world[2] * 7, world[3]), vectors * 3, sparsities=(0.0, 0.5, 0.9))
+    np.testing.assert_allclose(scaled.curve["accuracy"], base.curve["accuracy"], atol=0.002)
+    assert scaled.accuracy.value == pytest.approx(base.accuracy.value, abs=0.001)
+    order = rng.permutation(40)
+    shuffled = score(world, vectors[order], sparsities=(0.0, 0.5, 0.9))
+    np.testing.assert_allclose(shuffled.curve["accuracy"], base.curve["accuracy"], atol=0.002)
+    turn = ortho_group.rvs(DIMS, random_state=1)
+    turned = score((world[0] @ turn, world[1], world[2] @ turn, world[3]), vectors @ turn, sparsities=(0.0, 0.5, 0.9))
+    np.testing.assert_allclose(turned.curve["accuracy"], base.curve["accuracy"], atol=0.002)
+    assert turned.accuracy.value == pytest.approx(base.accuracy.value, abs=0.002)
+
+
+def test_the_sign_of_a_concept_does_not_matter(world):  # T10
+    vectors = np.random.default_rng(3).standard_normal((40, DIMS))
+    flipped = vectors * np.where(np.arange(40) % 3, 1, -1)[:, None]
+    for how in ("none", "concept"):
+        first, second = (score(world, one, sparsities=(0.0, 0.5, 0.9), normalisation=how).curve["accuracy"] for one in (vectors, flipped))
+        np.testing.assert_allclose(first, second, atol=0.002)
+
+
+def test_real_concepts_beat_random_ones_and_intervals_cover_the_score(world):
+    found = score(world, world[4], sparsities=GRID, normalisation="picture", banks=3)
+    assert found.excess.low > 0.05
+    for name in ("raw", "normalised", "full", "corrected", "excess", "accuracy"):
+        one = getattr(found, name)
+        assert one.low <= one.value <= one.high
+        assert one.count == PICTURES
+    assert found.raw.value == pytest.approx(0.98 * found.normalised.value)
+    random = score(world, random_directions(10, DIMS, seed=9), sparsities=GRID, normalisation="picture", banks=3)
+    assert random.excess.low < 0.05
+
+
+def test_the_whole_curve_ends_at_the_commonest_class(world):
+    rng = np.random.default_rng(4)
+    keep = (world[1] != 0) | (rng.random(PICTURES) < 0.3), (world[3] != 0) | (rng.random(PICTURES) < 0.3)
+    part = (world[0][keep[0]], world[1][keep[0]], world[2][keep[1]], world[3][keep[1]])
+    given_end = score(part, world[4], sparsities=(0.0, 0.5, 1.0))
+    commonest = np.bincount(part[1]).argmax()
+    assert given_end.chance == pytest.approx((part[3] == commonest).mean())
+    assert given_end.curve["accuracy"].iloc[-1] == pytest.approx(given_end.chance)
+    assert len(given_end.heads) == 2
+    assert np.isnan(given_end.curve["training_loss"].iloc[-1])
+    implied = score(part, world[4], sparsities=(0.0, 0.5))
+    assert given_end.full.value == pytest.approx(implied.full.value)
+    assert given_end.corrected.value == pytest.approx(implied.corrected.value)
+
+
+def test_the_interval_covers_what_other_test_pictures_give(world):
+    rng, times = np.random.default_rng(5), 60
+    vectors = rng.standard_normal((30, DIMS))
+    found = score(world, vectors, sparsities=(0.0, 0.5, 0.9))
+    labels = rng.integers(0, CLASSES, times * PICTURES)
+    fresh = world[4][labels] + rng.standard_normal((times * PICTURES, DIMS))
+    other = score((*world[:2], fresh, labels), vectors, sparsities=(0.0, 0.5, 0.9), bootstrap=1)
+    accuracy, right = (one.reshape(*one.shape[:-1], times, PICTURES).mean(-1) for one in (other.correct_representation, other.correct[0]))
+    spread = (found.curve["high"] - found.curve["low"]) / 3.92
+    np.testing.assert_allclose((right / accuracy).std(1, ddof=1), spread, rtol=0.3)
+
+
+def test_training_loss_rises_with_sparsity(world):
+    found = score(world, np.random.default_rng(6).standard_normal((50, DIMS)), sparsities=GRID, penalties=(1e-3,))
+    assert (np.diff(found.curve["training_loss"]) > -1e-3).all()
+
+
+def test_the_grid_may_come_in_any_order(world):
+    vectors = np.random.default_rng(7).standard_normal((20, DIMS))
+    first, second = (score(world, vectors, sparsities=grid) for grid in ((0.0, 0.5, 0.9), (0.9, 0.0, 0.5)))
+    assert first.raw.value == pytest.approx(second.raw.value, abs=1e-12)
+    np.testing.assert_array_equal(second.curve["kept"], [2, 20, 10])
+    np.testing.assert_allclose(second.curve["training_loss"], first.curve["training_loss"][[2, 0, 1]])
+
+
+def test_concepts_made_from_the_test_pictures_are_flagged(world):  # T16
+    rows = np.arange(40)
+    library = prototypes(world[2][rows], world[3][rows], 20, source={"dataset": "scenes", "seed": 0})
+    with pytest.warns(UserWarning, match="libraries: found concepts made from the test pictures"):
+        assert score(world, library, test_source={"dataset": "scenes", "seed": 0}).leaked
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not score(world, library, test_source={"dataset": "scenes", "seed": 1}).leaked
+        assert not score(world, library).leaked
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: np.ones((4, 3)), 1: np.zeros(4, int)}, "test_features: found 64 dims; expected 3"),
+        ({0: np.full((PICTURES, DIMS), np.nan)}, "features: found 128000 values that are not finite"),
+        ({1: np.zeros(PICTURES, int)}, "labels: found one class, 0; expected at least two"),
+        ({1: np.arange(PICTURES)}, "labels: found 1 picture of class 0; expected two a class"),
+        ({1: np.zeros(PICTURES)}, "labels: found float64 of shape"),
+        ({3: np.full(PICTURES, 77)}, "test_labels: found class 77; expected classes of the training pictures alone"),
+        ({3: np.zeros(5, int)}, r"test_labels: found int64 of shape \(5,\); expected integers of shape \(2000,\)"),
+    ],
+)
+def test_bad_input_is_named(world, change, message):
+    changed = [change.get(number, one) for number, one in enumerate(world[:4])]
+    with pytest.raises(ValueError, match=message):
+        score(changed, world[4])
+
+
+def test_settings_and_libraries_that_do_not_fit_are_named(world):
+    with pytest.raises(ValueError, match="features, vectors: found shapes"):
+        score(world, np.ones((3, 5)))
+    with pytest.raises(ValueError, match=r"libraries: found \[\(10, 64\), \(11, 64\)\]; expected one size"):
+        inherent_interpretability(*world[:4], [random_directions(count, DIMS) for count in (10, 11)])
+    with pytest.raises(ValueError, match="banks, bootstrap: found 0 and 200"):
+        score(world, world[4], banks=0)
