@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from lib import processes
 from lib.quantisation import quantise
@@ -20,6 +21,8 @@ def test_results_come_back_in_order_and_under_their_names():
 def test_work_is_done_elsewhere_with_one_thread_each():
     assert os.getpid() not in processes.share_out(os.getpid, {number: () for number in range(4)}, description="processes").values()
     assert set(processes.share_out(torch.get_num_threads, {number: () for number in range(4)}, description="threads").values()) == {1}
+    pools = processes.share_out(threadpool_info, {number: () for number in range(4)}, description="threads")
+    assert {pool["num_threads"] for several in pools.values() for pool in several} == {1}
 
 
 def test_clusters_made_elsewhere_are_those_made_here():

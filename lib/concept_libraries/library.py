@@ -65,9 +65,12 @@ def prototypes(
     Raises:
         ValueError: if there are fewer (different enough) elements than concepts.
     """
-    directions = _unit(_checked(embeddings, classes, concepts))
+    directions, classes = _unit(_checked(embeddings, concepts)), np.asarray(classes)
+    if classes.shape != directions.shape[:1]:
+        found = f"{directions.shape} and {classes.shape}"
+        raise ValueError(f"embeddings, classes: found shapes {found}; expected (elements, dims) and (elements,)")
     chosen: list[int] = []
-    for one in _evenly(np.asarray(classes), seed):
+    for one in _evenly(classes, seed):
         if len(chosen) == concepts:
             break
         if most_alike is None or not chosen or (directions[chosen] @ directions[one]).max() <= most_alike:
@@ -80,12 +83,11 @@ def prototypes(
     return ConceptLibrary(directions[rows], "prototype", elements=rows, source=source or {}, settings=settings)
 
 
-def clusters(embeddings, classes, concepts: int, *, starts: int = 2, seed: int = 0, source=None) -> ConceptLibrary:
+def clusters(embeddings, concepts: int, *, starts: int = 2, seed: int = 0, source: Mapping[str, object] | None = None) -> ConceptLibrary:
     """Centroids of k-means over element embeddings of length 1, themselves scaled to length 1.
 
     Args:
         embeddings: (elements, dims).
-        classes: (elements,) not used to cluster; as in `prototypes`.
         concepts: how many.
         starts: of k-means.
         seed: of k-means.
@@ -94,7 +96,7 @@ def clusters(embeddings, classes, concepts: int, *, starts: int = 2, seed: int =
     Raises:
         ValueError: if there are fewer different elements than concepts.
     """
-    directions = _unit(_checked(embeddings, classes, concepts))
+    directions = _unit(_checked(embeddings, concepts))
     found = quantise(directions, concepts, starts=starts, seed=seed)
     if found.count < concepts:
         raise ValueError(f"concepts: found {concepts} for {found.count} different elements; expected no more concepts than these")
@@ -119,11 +121,10 @@ def given(vectors, *, normalisation: str = "picture") -> ConceptLibrary:
     return ConceptLibrary(np.asarray(vectors, np.float32), "given", normalisation=normalisation)
 
 
-def _checked(embeddings, classes, concepts):
-    embeddings, classes = np.asarray(embeddings, np.float32), np.asarray(classes)
-    if embeddings.ndim != 2 or classes.shape != embeddings.shape[:1]:
-        found = f"{embeddings.shape} and {classes.shape}"
-        raise ValueError(f"embeddings, classes: found shapes {found}; expected (elements, dims) and (elements,)")
+def _checked(embeddings, concepts):
+    embeddings = np.asarray(embeddings, np.float32)
+    if embeddings.ndim != 2:
+        raise ValueError(f"embeddings: found shape {embeddings.shape}; expected (elements, dims)")
     if not np.isfinite(embeddings).all():
         raise ValueError(f"embeddings: found {np.count_nonzero(~np.isfinite(embeddings))} values that are not finite; expected none")
     if not 1 <= concepts <= len(embeddings):

@@ -42,8 +42,8 @@ def test_prototypes_that_are_too_alike_are_passed_over(blobs):
 
 
 def test_clusters_are_the_blobs(blobs):  # T13
-    embeddings, group, classes = blobs
-    found = clusters(embeddings, classes, 12)
+    embeddings, group, _ = blobs
+    found = clusters(embeddings, 12)
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
     nearest = (embeddings @ found.vectors.T / np.linalg.norm(embeddings, axis=1, keepdims=True)).argmax(1)
     assert adjusted_rand_score(group, nearest) == 1
@@ -73,7 +73,8 @@ def test_repeated_concepts_are_counted():
         (lambda: ConceptLibrary(np.eye(2), "taste"), "kind: found 'taste'; expected one of prototype, cluster"),
         (lambda: prototypes(np.eye(4), np.zeros(4), 5), "concepts: found 5 for 4 elements; expected 1 to 4"),
         (lambda: prototypes(np.eye(4), np.zeros(3), 2), r"embeddings, classes: found shapes \(4, 4\) and \(3,\)"),
-        (lambda: clusters(np.ones((4, 2)), np.zeros(4), 3), "concepts: found 3 for 1 different elements"),
+        (lambda: clusters(np.ones((4, 2)), 3), "concepts: found 3 for 1 different elements"),
+        (lambda: clusters(np.ones(4), 3), r"embeddings: found shape \(4,\); expected \(elements, dims\)"),
         (lambda: random_directions(0, 4), "concepts, dims: found 0 and 4"),
     ],
 )
