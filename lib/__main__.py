@@ -56,8 +56,16 @@ def _parameters(given: argparse.Namespace) -> dict[str, str]:
 
 def _fetch(given: argparse.Namespace) -> None:
     from lib import downloads, perceptual
+    from lib.concepts import people
 
-    found = perceptual.files(given.name).values() if given.name in perceptual.NAMES else downloads.fetch_named(given.name)
+    if given.name in perceptual.NAMES:
+        found = perceptual.files(given.name).values()
+    elif given.name == people.NAME:
+        found = [people.ANSWERS.fetch()]
+    elif given.name in downloads.NAMES:
+        found = downloads.fetch_named(given.name)
+    else:
+        raise ValueError(f"name: found {given.name!r}; expected one of {', '.join([*downloads.NAMES, people.NAME, *perceptual.NAMES])}")
     print(*found, sep="\n")
 
 

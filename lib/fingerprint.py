@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -113,13 +114,19 @@ def _files_sha256(files: Iterable[Path], without: Iterable[Path] = ()) -> str:
         file = waiting.pop()
         if file in digests or file in skipped:
             continue
-        tree = ast.parse(_SOURCES[file] if file in _SOURCES else file.read_bytes(), filename=str(file))
-        inside = file.is_relative_to(PACKAGE)
-        package = ".".join(file.relative_to(PACKAGE.parent).parts[:-1]) if inside else ""
-        waiting += imported_files(tree, package)
-        name = file.relative_to(PACKAGE.parent).as_posix() if inside else file.name
-        digests[file] = [name, hashlib.sha256(_described(tree).encode()).hexdigest()]
+        digests[file], imported = _named(file, _SOURCES[file] if file in _SOURCES else file.read_bytes())
+        waiting += imported
     return values_sha256(sorted(digests.values()))
+
+
+@cache  # most of the modules behind one entry of the cache are behind the next one too
+def _named(file: Path, source: bytes) -> tuple[list[str], list[Path]]:
+    """The name of a file with the hash of its code, and the files that it imports."""
+    tree = ast.parse(source, filename=str(file))
+    inside = file.is_relative_to(PACKAGE)
+    package = ".".join(file.relative_to(PACKAGE.parent).parts[:-1]) if inside else ""
+    name = file.relative_to(PACKAGE.parent).as_posix() if inside else file.name
+    return [name, hashlib.sha256(_described(tree).encode()).hexdigest()], imported_files(tree, package)
 
 
 def _described(node: object) -> str:

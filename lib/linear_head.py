@@ -13,9 +13,6 @@ from lib.logistic_regression import LogisticProblem, LogisticRegression
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 TUNING_SHARE = 0.2
-_PATIENCE = 2
-_GAIN = 1e-3  # nats
-_COARSE, _FINE = 1e-3, 1e-4  # largest slopes, of the penalties that are compared and of the one that is chosen
 
 
 @dataclass(frozen=True)
@@ -42,35 +39,25 @@ def fitted_head(
         labels: (n,) integers from 0 to classes - 1.
         tuned: (n,) bool: the rows that choose the penalty.
         classes: how many there are.
-        penalties: candidates, in nats per squared weight, tried from the strongest until two in a row are no better by 0.001 nats.
+        penalties: candidates, in nats per squared weight, tried as `LogisticProblem.tuned` says.
         similar: a head on nearly the same inputs, from which to start.
 
     Raises:
         ValueError: if no row is left to fit on or to tune on, or no penalty is given.
     """
     inputs, labels, tuned = np.asarray(inputs, np.float32), np.asarray(labels), np.asarray(tuned, bool)
-    if not len(penalties):
-        raise ValueError("penalties: found none; expected at least one")
     if tuned.all() or not tuned.any():
         raise ValueError(f"tuned: found {tuned.sum()} of {len(tuned)} rows; expected some, and some left to fit on")
     scale = float(np.sqrt(np.square(inputs[~tuned], dtype=np.float64).mean())) or 1.0
     inputs = inputs / np.float32(scale)
     problem = LogisticProblem(inputs[~tuned], labels[~tuned], classes=classes)
     held_out, truth = inputs[tuned], labels[tuned]
-    fits, best, worse, last = {}, None, 0, None
-    for penalty in sorted(set(penalties), reverse=True):
-        start = similar.fits.get(penalty, last) if similar else last
-        fits[penalty] = last = problem.fit(penalty, start=start, tolerance=_COARSE)
-        loss = -float(last.log_probabilities(held_out)[np.arange(len(truth)), truth].mean(dtype=np.float64))
-        if best is None or loss < best[0] - _GAIN:
-            best, worse = (loss, penalty), 0
-        else:
-            worse += 1
-        if worse == _PATIENCE:
-            break
-    loss, penalty = best
-    fits[penalty] = problem.fit(penalty, start=fits[penalty], tolerance=_FINE)
-    return LinearHead(fits[penalty], scale, loss, fits)
+
+    def loss(fitted):
+        return -float(fitted.log_probabilities(held_out)[np.arange(len(truth)), truth].mean(dtype=np.float64))
+
+    chosen = problem.tuned(penalties, loss, similar=similar.fits if similar else None)
+    return LinearHead(chosen.classifier, scale, chosen.loss, chosen.fits)
 
 
 def tuning_rows(labels, *, share: float = TUNING_SHARE, seed: int = 0) -> np.ndarray:

@@ -1,7 +1,7 @@
 """From features to clusters: the quantiser of Quantized Reversed Probing.
 
 The score of a representation is a score of its clusters, so everything here belongs to its definition. Two presets: `robust` (all data, 100
-iterations, the best of several starts from scikit-learn's greedy k-means++) and `paper` (the defaults of faiss, which the paper names
+iterations, the best of several starts from greedy k-means++) and `paper` (the defaults of faiss, which the paper names
 without settings: 25 iterations from random points and, where there are more than 256 points a cluster, on a random subset of so many, of
 which faiss says nothing).
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
-from sklearn.cluster import kmeans_plusplus
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
+from lib.greedy_starts import greedy_starts
 from lib.keyed_random import keys
 
 PRESETS = {
@@ -121,7 +121,7 @@ def _trained(points, clusters, preset, chosen, spherical, seed):
         points.shape[1], clusters, niter=chosen["iterations"], nredo=1, seed=seed, spherical=spherical, min_points_per_centroid=1,
         max_points_per_centroid=chosen["points_per_cluster"] or len(points),
     )  # fmt: skip
-    first = None if preset == "paper" else kmeans_plusplus(points, clusters, random_state=seed)[0]
+    first = None if preset == "paper" else greedy_starts(points, clusters, seed=seed)
     kmeans.train(points, init_centroids=first)
     return kmeans
 

@@ -21,6 +21,9 @@ from lib.paths import NOTEBOOKS, ROOT, atomically
 from lib.profiles import Settings, declared, read_profile, resolve
 
 _SOURCE_LINES, _TRACEBACK_LINES = 12, 25
+# Two kernels that start at once may choose the same network port, and then one of them dies: files are used where the system has them for
+# this. Without the second setting every kernel on a port warns.
+_TRANSPORT = {"transport": "ipc"} if os.name == "posix" else {"transport_encryption": "auto"}
 
 
 class NotebookFailed(RuntimeError):
@@ -157,7 +160,7 @@ def _execute(path: Path, settings: Settings, target: Path) -> None:
             cwd=NOTEBOOKS,
             progress_bar=sys.stdout.isatty(),
             start_timeout=300,
-            config=Config(KernelManager={"transport_encryption": "auto"}),  # without it every kernel warns
+            config=Config(KernelManager=_TRANSPORT),
         )
     except PapermillExecutionError as error:
         traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()[-_TRACEBACK_LINES:]

@@ -2,12 +2,15 @@
 
 import dataclasses
 import hashlib
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from lib import downloads, paths
+from lib.__main__ import main
+from lib.concepts import people
 
 CONTENT = b"the weights of a network " * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -132,6 +135,16 @@ def test_named_files_are_fetched_together(server, tmp_path, monkeypatch):
     assert downloads.fetch_named("mnist") == [tmp_path / "one.bin", tmp_path / "two.bin"]
     with pytest.raises(ValueError, match="name: found 'resnet19'; expected one of mnist, cifar10, resnet20"):
         downloads.fetch_named("resnet19")
+
+
+def test_the_command_fetches_whatever_has_a_name_and_lists_the_names(server, tmp_path, monkeypatch, capsys):
+    one = downloads.Download("one.bin", server.url + "one.bin", SHA256, folder=tmp_path)
+    monkeypatch.setitem(downloads.FILES, "mnist", (one,))
+    monkeypatch.setattr(people, "ANSWERS", dataclasses.replace(one, name="answers.npy"))
+    assert [main(["fetch", name]) for name in ("mnist", "cifar10h")] == [0, 0]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "one.bin"), str(tmp_path / "answers.npy")]
+    assert main(["fetch", "resnet19"]) == 1
+    assert re.search(r"found 'resnet19'; expected one of mnist, cifar10, .*squeezenet1_1, cifar10h, .*lpips", capsys.readouterr().err)
 
 
 def test_a_file_named_by_its_hash(server, tmp_path, monkeypatch):

@@ -87,14 +87,25 @@ def test_repeating_the_data_changes_nothing(data):
     assert once.objective == pytest.approx(thrice.objective, abs=1e-6)
 
 
-def test_a_path_reaches_the_same_optima_and_fits_no_more_than_is_asked_for(data):
-    problem = LogisticProblem(*data)
-    together = list(problem.path([1e-4, 1e-1, 1e-2, 1e-2]))
-    assert [one.penalty for one in together] == [1e-1, 1e-2, 1e-4]
-    for one in together:
-        assert one.objective == pytest.approx(problem.fit(one.penalty).objective, abs=1e-6)
-    assert problem.fit(1e-2, start=together[1]).evaluations <= 3
-    assert next(problem.path([1e-2, 1e-6], start=together[1])).evaluations <= 3
+def test_penalties_are_tried_from_the_strongest_until_two_are_no_better_and_the_best_is_fitted_well(data):
+    problem, asked = LogisticProblem(*data), []
+    losses = {1e-1: 3.0, 1e-2: 1.0, 1e-3: 0.9995, 1e-4: 2.0, 1e-5: 0.0}
+
+    def loss(fitted):
+        asked.append(fitted)
+        return losses[fitted.penalty]
+
+    found = problem.tuned([1e-4, 1e-1, 1e-2, 1e-2, 1e-3, 1e-5], loss)
+    assert [one.penalty for one in asked] == [1e-1, 1e-2, 1e-3, 1e-4]
+    assert (found.classifier.penalty, found.loss) == (1e-2, 1.0)
+    assert found.classifier.slope <= 1e-4 < asked[1].slope
+    assert found.classifier.objective == pytest.approx(problem.fit(1e-2).objective, abs=1e-6)
+    assert found.fits == {one.penalty: one for one in asked} | {1e-2: found.classifier}
+    again = problem.tuned([1e-1, 1e-2], loss, similar=found.fits)
+    assert again.classifier.evaluations <= 3
+    assert problem.tuned([1e-2], loss, start=found.classifier).classifier.evaluations <= 3
+    with pytest.raises(ValueError, match="penalties: found none; expected at least one"):
+        problem.tuned([], loss)
 
 
 def test_constant_duplicate_and_collinear_inputs_and_an_empty_class_are_harmless(data):

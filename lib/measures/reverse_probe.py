@@ -23,11 +23,6 @@ from lib.torch_threads import exactly
 
 PRESETS = ("robust", "paper")
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-_PATIENCE = 2
-_GAIN = 1e-3  # nats: a weaker penalty that is no better than this on validation pictures is not preferred
-# Largest slope in scaled coordinates. Penalties are compared at the first, where the loss is within about 0.003 nats of its minimum; the
-# chosen one is then fitted to the second, within about 1e-5 nats: far below the sampling error of any score.
-_COARSE, _FINE = 1e-3, 1e-4
 _TEMPERATURES = np.geomspace(0.5, 20, 12)
 _LEAST_IGNORANCE = 1e-6
 _HALVINGS = 24
@@ -84,8 +79,8 @@ def reverse_probe(
         concepts: (pictures, concepts) of 0 and 1, or any finite numbers; no column is needed.
         split: which pictures train, choose the penalty and the calibration, and test.
         preset: "robust" or "paper", see above.
-        penalties: of the robust preset: candidates, in nats per squared weight, tried from the strongest until two in a row are no better
-            on the validation pictures (by 0.001 nats); the constant prediction is always a candidate.
+        penalties: of the robust preset: candidates, in nats per squared weight, tried as `LogisticProblem.tuned` says on the validation
+            pictures; the constant prediction is always a candidate.
         start: of the robust preset: a classifier of the same shape from which to start, to save time where one is close.
         seed: of the paper preset: of the order in which pictures are shown.
 
@@ -102,8 +97,6 @@ def reverse_probe(
         raise ValueError(f"preset: found {preset!r}; expected one of {', '.join(PRESETS)}")
     if not len(split.test):
         raise ValueError(f"split: found no test picture among {len(clusters)} in {clusters.max() + 1} clusters; expected fewer clusters")
-    if not len(penalties):
-        raise ValueError("penalties: found none; expected at least one")
     count = int(clusters.max()) + 1
     problem = LogisticProblem(concepts[split.train], clusters[split.train], classes=count)
     prior = np.log(np.bincount(clusters[split.train], minlength=count) / len(split.train))
@@ -112,17 +105,7 @@ def reverse_probe(
         fit = stochastic_fit(concepts[split.train], clusters[split.train], *validation, classes=count, seed=seed)
         return _scored(fit.best, 1.0, 0.0, clusters, concepts, split, prior)
 
-    chosen = best = None
-    worse = 0
-    for fitted in problem.path(penalties, start=start, tolerance=_COARSE):
-        loss = _calibrated(fitted, *validation, prior)[0]
-        if best is None or loss < best - _GAIN:
-            chosen, best, worse = fitted, loss, 0
-        else:
-            worse += 1
-        if worse == _PATIENCE:  # weaker penalties fit noise, and take longest to do so
-            break
-    chosen = problem.fit(chosen.penalty, start=chosen, tolerance=_FINE)
+    chosen = problem.tuned(penalties, lambda fitted: _calibrated(fitted, *validation, prior)[0], start=start).classifier
     _, temperature, ignorance = _calibrated(chosen, *validation, prior)
     return _scored(chosen, temperature, ignorance, clusters, concepts, split, prior)
 

@@ -198,9 +198,10 @@ def best_pairs(clusters, concepts: pd.DataFrame) -> pd.DataFrame:
         concepts: (pictures, concepts) of 0 and 1, with names; at least two.
 
     Returns:
-        One row a cluster: first, second (concepts), bits (mutual information of "both are there" and "in this cluster", of pairs that are
-        commoner in the cluster than elsewhere), precision (share of the pictures with both that are in the cluster), recall (share of
-        the cluster that has both). Where no pair is commoner in the cluster the names are empty and the numbers NaN.
+        One row a cluster: first, second (concepts), bits (mutual information of "both are there" and "in this cluster"), precision (share
+        of the pictures with both that are in the cluster), recall (share of the cluster that has both). Only pairs that are commoner in
+        the cluster than elsewhere count, and none of which one concept is never there without the other ("bird" and "animal"); where
+        there is none the names are empty and the numbers NaN.
 
     Raises:
         ValueError: if there are fewer than two concepts.
@@ -218,7 +219,8 @@ def best_pairs(clusters, concepts: pd.DataFrame) -> pd.DataFrame:
     cells = np.array([[inside, outside], [sizes[:, None] - inside, total - sizes[:, None] - outside]]) / total
     expected = cells.sum(1, keepdims=True) * cells.sum(0, keepdims=True)
     bits = special.rel_entr(cells, expected).sum((0, 1)) / np.log(2)
-    commoner = cells[0, 0] > expected[0, 0]
+    nested = with_both == values.sum(0)[pairs].min(1)
+    commoner = (cells[0, 0] > expected[0, 0]) & ~nested
     best = np.where(commoner, bits, -1).argmax(1)
     rows, names = np.arange(len(sizes)), concepts.columns.to_numpy().astype(object)
     both = inside[rows, best]
