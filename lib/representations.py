@@ -12,13 +12,14 @@
 """
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from lib import activations, descriptors, encoders, store
 from lib.datasets.pictures import Pictures
-from lib.encoders import published
+from lib.encoders import local, published
 from lib.encoders.weight_noise import add_weight_noise
 from lib.keyed_random import generator
 from lib.predictions import class_probabilities
@@ -89,6 +90,33 @@ def lineage(name: str) -> str:
     encoder = re.sub(r",checkpoint=\d+", "", family(parts(name)[0]))
     scheme, _, base = encoder.partition(":")
     return f"published:{published.design_of(base)}" if scheme == "published" else encoder
+
+
+def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """Every representation with a seed (a local encoder, random numbers) once per seed; others are kept as they are."""
+    found = []
+    for name in names:
+        encoder, mark, rest = re.fullmatch(r"([^@+]*)([@+]?)(.*)", name).groups()
+        seeded = name.startswith("local:") or name == NOISE
+        found += [f"{encoder},seed={seed}{mark}{rest}" for seed in seeds] if seeded else [name]
+    return found
+
+
+def checkpoints(names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, str | int]]:
+    """Every checkpoint along the training of local encoders: its name -> encoder, seed, checkpoint, presentations (pictures shown)."""
+    return {
+        f"{name},seed={seed},checkpoint={number}": {
+            "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE,
+        }
+        for name in names
+        for seed in seeds
+        for number, step in enumerate(local.recipe_named(f"{name},seed={seed}").checkpoint_steps)
+    }  # fmt: skip
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Names for labels: without scheme and seed, and of a layer only its stage."""
+    return [re.sub(r"(^\w+:(?!\d))|(,seed=\d+)|(,data=\w+)|(trunk\.)", "", name).replace("@", " ") for name in names]
 
 
 def native_clusters(name: str, pictures: Pictures, *, device: str = "cpu") -> Clusters | None:

@@ -42,9 +42,8 @@ def test_each_step_takes_the_best_of_its_candidates():
 
 def test_starts_are_as_good_as_those_of_scikit_learn():
     points = np.random.default_rng(2).standard_normal((2000, 8), dtype=np.float32)
-    ours, theirs = (np.mean([potential(points, one) for one in several]) for several in (
-        [greedy_starts(points, 50, seed=seed) for seed in range(10)], [kmeans_plusplus(points, 50, random_state=seed)[0] for seed in range(10)],
-    ))  # fmt: skip
+    ours = np.mean([potential(points, greedy_starts(points, 50, seed=seed)) for seed in range(10)])
+    theirs = np.mean([potential(points, kmeans_plusplus(points, 50, random_state=seed)[0]) for seed in range(10)])
     assert ours == pytest.approx(theirs, rel=0.03)  # means of ten with a standard deviation of 1.5 % each
 
 

@@ -8,6 +8,7 @@ import torch
 
 from lib import activations, datasets, encoders, representations, store
 from lib.datasets.pictures import in_memory
+from lib.encoders import local
 from lib.encoders.encoder import Encoder
 from lib.encoders.published import NETWORKS
 from lib.encoders.weight_noise import add_weight_noise
@@ -182,3 +183,26 @@ def test_native_clusters_are_the_classes_that_a_head_predicts(monkeypatch):
 
 def test_an_encoder_without_a_head_brings_no_clusters(pictures):
     assert representations.native_clusters("local:random,width=8", pictures) is None
+
+
+def test_names_of_representations():
+    names = representations.with_seeds(
+        ["noise", "local:simclr", "local:supervised,width=8@trunk.a", "local:simclr+noise=0.5", "published:resnet20"], [0, 1]
+    )
+    assert names == [
+        "noise,seed=0", "noise,seed=1", "local:simclr,seed=0", "local:simclr,seed=1", "local:supervised,width=8,seed=0@trunk.a",
+        "local:supervised,width=8,seed=1@trunk.a", "local:simclr,seed=0+noise=0.5", "local:simclr,seed=1+noise=0.5", "published:resnet20",
+    ]  # fmt: skip
+    assert representations.short(names)[1::3] == ["noise", "supervised,width=8 a", "simclr+noise=0.5"]
+    assert representations.short(["pca:64", "descriptor:hog_colour"]) == ["pca:64", "hog_colour"]
+
+
+def test_checkpoints_are_named_and_described():
+    found = representations.checkpoints(["local:simclr,width=8"], [0, 1])
+    steps = local.recipe_named("local:simclr,width=8").checkpoint_steps
+    assert len(found) == 2 * len(steps)
+    assert list(found)[len(steps) + 1] == "local:simclr,width=8,seed=1,checkpoint=1"
+    assert found["local:simclr,width=8,seed=1,checkpoint=1"] == {
+        "encoder": "local:simclr,width=8", "seed": 1, "checkpoint": 1, "presentations": steps[1] * local.BATCH_SIZE,
+    }  # fmt: skip
+    assert {representations.lineage(name) for name in found} == {"local:simclr,width=8"}

@@ -17,7 +17,7 @@ Raw scores are U-shaped in accuracy: a representation at chance retains all of n
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,7 @@ class InherentInterpretability:
     correct: np.ndarray  # (libraries, sparsities, test pictures) bool
     correct_random: np.ndarray  # (libraries, sparsities, test pictures) bool
     correct_representation: np.ndarray  # (test pictures,) bool
+    by_chance: np.ndarray  # (test pictures,) bool: of the commonest training class
     heads: tuple[LinearHead, ...]  # of the first library, one a sparsity
     settings: Mapping[str, float | int | str | None]
 
@@ -141,8 +142,8 @@ def inherent_interpretability(
     correct_whole = whole.predicted(test_features) == test_labels
     by_chance = test_labels == commonest
     return _scored(
-        correct, correct_random, correct_whole, by_chance, grid, count=count, losses=found[0][2], heads=tuple(found[0][1]),
-        leaked=leaked, bootstrap=bootstrap, seed=seed,
+        correct=correct, correct_random=correct_random, correct_representation=correct_whole, by_chance=by_chance, grid=grid,
+        losses=found[0][2], heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
         settings={
             "concepts": count, "dims": dims, "libraries": len(libraries), "kind": libraries[0].kind, "banks": banks,
             "pictures": len(labels), "tested": len(test_labels), "classes": classes, "bootstrap": bootstrap,
@@ -171,17 +172,47 @@ def _through(library, features, labels, test_features, test_labels, tuned, class
     return correct, heads, np.array(losses)[np.argsort(np.argsort(grid))]
 
 
-def _scored(correct, correct_random, correct_whole, by_chance, grid, *, count, losses, heads, leaked, bootstrap, seed, settings):
-    rng, tested = generator(seed, 76), len(correct_whole)
-    weights = np.concatenate([np.ones((1, tested)), rng.multinomial(tested, np.full(tested, 1 / tested), bootstrap)]) / tested
-    accuracy, chance = weights @ correct_whole, weights @ by_chance  # the first row is the estimate, the others resamples
+def paired_difference(
+    first: InherentInterpretability, second: InherentInterpretability, number: str = "full", *, bootstrap: int = 1000, seed: int = 0
+) -> Estimate:
+    """A number of one score minus that of another on the same test pictures, which are resampled for both at once.
 
-    def retained(several):
+    Args:
+        first: a score.
+        second: another, of the same test pictures and sparsities.
+        number: "raw", "normalised", "full", "corrected", "excess" or "accuracy".
+        bootstrap: resamples.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if they have other test pictures or sparsities, or one has no such number (refused).
+    """
+    same = np.array_equal(first.by_chance, second.by_chance)
+    if not same or not np.array_equal(first.curve["sparsity"], second.curve["sparsity"]):
+        raise ValueError("first, second: found other test pictures or sparsities; expected the same")
+    if number == "corrected" and (first.refused or second.refused):
+        raise ValueError(f"number: found 'corrected', which one of the two has not ({first.refused or second.refused})")
+    weights = _weights(len(first.by_chance), bootstrap, generator(seed, 76))
+    values = [_numbers(one, weights, seed=seed + place)[number] for place, one in enumerate((first, second))]
+    return _estimate(values[0] - values[1], len(first.by_chance))
+
+
+def _weights(tested, bootstrap, rng):
+    """Of each test picture in the estimate, the first row, and in every resample."""
+    return np.concatenate([np.ones((1, tested)), rng.multinomial(tested, np.full(tested, 1 / tested), bootstrap)]) / tested
+
+
+def _numbers(found, weights, *, seed):
+    """All numbers of a score, and its curves, for the estimate and every resample: name -> (1 + resamples, ...)."""
+    grid, rng = found.curve["sparsity"].to_numpy(), generator(seed, 75)
+    accuracy, chance = weights @ found.correct_representation, weights @ found.by_chance
+
+    def accuracies(several):
         each = np.einsum("rp,lsp->rls", weights, several.astype(float), optimize=True)
-        chosen = np.concatenate([np.arange(len(several))[None], rng.integers(0, len(several), (bootstrap, len(several)))])
+        chosen = np.concatenate([np.arange(len(several))[None], rng.integers(0, len(several), (len(weights) - 1, len(several)))])
         return np.take_along_axis(each, chosen[:, :, None], 1).mean(1)  # (1 + resamples, sparsities)
 
-    numerator, of_random = retained(correct), retained(correct_random)
+    numerator, of_random = accuracies(found.correct), accuracies(found.correct_random)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may be at chance where the estimate is refused
         retention, random_retention = numerator / accuracy[:, None], of_random / accuracy[:, None]
         corrected = (numerator - chance[:, None]) / (accuracy - chance)[:, None]
@@ -189,24 +220,33 @@ def _scored(correct, correct_random, correct_whole, by_chance, grid, *, count, l
         raw, normal = area(grid, retention)
         full, full_random = (_to_the_end(grid, curve, end) for curve in (retention, random_retention))
         full_corrected = _to_the_end(grid, corrected, np.zeros_like(end))
-    error = np.sqrt(correct_whole.mean() * (1 - correct_whole.mean()) / tested)
+    return {
+        "raw": raw, "normalised": normal, "full": full, "corrected": full_corrected, "excess": full - full_random, "accuracy": accuracy,
+        "accuracies": numerator, "retention": retention, "random": random_retention, "corrected curve": corrected,
+    }  # fmt: skip
+
+
+def _scored(*, correct, correct_random, correct_representation, by_chance, grid, losses, heads, leaked, bootstrap, seed, settings):
+    count, tested, chance = settings["concepts"], len(by_chance), by_chance.mean()
+    accuracy = correct_representation.mean()
     refused = ""
-    if accuracy[0] - chance[0] <= LEAST_ABOVE_CHANCE * error:
-        needed = f"{LEAST_ABOVE_CHANCE:g} standard errors above the {chance[0]:.3f} of the commonest class"
-        refused = f"accuracy: found {accuracy[0]:.3f}; expected more than {needed}"
-    return InherentInterpretability(
-        raw=_estimate(raw, tested), normalised=_estimate(normal, tested), full=_estimate(full, tested),
-        corrected=Estimate(np.nan, np.nan, np.nan, tested) if refused else _estimate(full_corrected, tested),
-        excess=_estimate(full - full_random, tested), accuracy=_estimate(accuracy, tested), chance=float(chance[0]), refused=refused,
-        leaked=leaked,
-        curve=pd.DataFrame({
-            "sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], "accuracy": numerator[0],
-            "retention": retention[0], "low": np.nanquantile(retention[1:], 0.025, axis=0),
-            "high": np.nanquantile(retention[1:], 0.975, axis=0), "corrected": np.nan if refused else corrected[0],
-            "random": random_retention[0], "training_loss": losses,
-        }),
-        correct=correct, correct_random=correct_random, correct_representation=correct_whole, heads=heads, settings=settings,
+    if accuracy - chance <= LEAST_ABOVE_CHANCE * np.sqrt(accuracy * (1 - accuracy) / tested):
+        needed = f"{LEAST_ABOVE_CHANCE:g} standard errors above the {chance:.3f} of the commonest class"
+        refused = f"accuracy: found {accuracy:.3f}; expected more than {needed}"
+    nothing = Estimate(np.nan, np.nan, np.nan, tested)
+    curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], "training_loss": losses})
+    found = InherentInterpretability(
+        *[nothing] * 6, chance=float(chance), refused=refused, leaked=leaked, curve=curve, correct=correct, correct_random=correct_random,
+        correct_representation=correct_representation, by_chance=by_chance, heads=heads, settings=settings,
     )  # fmt: skip
+    numbers = _numbers(found, _weights(tested, bootstrap, generator(seed, 76)), seed=seed)
+    estimates = {name: _estimate(numbers[name], tested) for name in ("raw", "normalised", "full", "corrected", "excess", "accuracy")}
+    curve = curve.assign(
+        accuracy=numbers["accuracies"][0], retention=numbers["retention"][0], low=np.nanquantile(numbers["retention"][1:], 0.025, axis=0),
+        high=np.nanquantile(numbers["retention"][1:], 0.975, axis=0), random=numbers["random"][0],
+        corrected=np.nan if refused else numbers["corrected curve"][0],
+    )  # fmt: skip
+    return replace(found, curve=curve, **estimates | ({"corrected": nothing} if refused else {}))
 
 
 def _to_the_end(grid, curves, end):

@@ -8,7 +8,7 @@ from scipy.stats import ortho_group
 
 from lib.concept_libraries.library import given, prototypes, random_directions
 from lib.linear_head import fitted_head, tuning_rows
-from lib.measures.inherent_interpretability import GRID, area, inherent_interpretability
+from lib.measures.inherent_interpretability import GRID, area, inherent_interpretability, paired_difference
 
 CLASSES, DIMS, PICTURES = 10, 64, 2000
 DENSE = {"sparsities": (0.0, 0.5), "banks": 1, "bootstrap": 200}
@@ -217,3 +217,21 @@ def test_settings_and_libraries_that_do_not_fit_are_named(world):
         inherent_interpretability(*world[:4], [random_directions(count, DIMS) for count in (10, 11)])
     with pytest.raises(ValueError, match="banks, bootstrap: found 0 and 200"):
         score(world, world[4], banks=0)
+
+
+def test_a_difference_is_paired_by_picture(world):
+    first, second = (score(world, random_directions(20, DIMS, seed=seed), sparsities=GRID) for seed in (0, 1))
+    found = paired_difference(first, second, "full", seed=3)
+    assert found.value == pytest.approx(first.full.value - second.full.value)
+    assert found.low < found.value < found.high
+    alone = np.hypot(first.full.high - first.full.low, second.full.high - second.full.low)
+    assert found.high - found.low < alone  # test pictures that are hard for both cancel
+    same = paired_difference(first, first, "accuracy")
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    other = score((*world[:2], world[2][::2], world[3][::2]), random_directions(20, DIMS), sparsities=GRID)
+    with pytest.raises(ValueError, match="first, second: found other test pictures or sparsities; expected the same"):
+        paired_difference(first, other)
+    shuffled = np.random.default_rng(0).permutation(world[1])
+    chance = score((world[0], shuffled, *world[2:]), random_directions(20, DIMS), sparsities=GRID)
+    with pytest.raises(ValueError, match="number: found 'corrected', which one of the two has not"):
+        paired_difference(first, chance, "corrected")

@@ -27,13 +27,13 @@ from scipy import stats
 
 from lib import statistics
 from lib.claims import Claim
-from lib.experiments.quantized_reversed_probing.sweeps import Scores, with_seeds
+from lib.experiments.evidence import all_of, least_kendall, of_each_family, over_seeds, rank_correlation, resampled_lineages, trainings
+from lib.experiments.quantized_reversed_probing.sweeps import Scores
 from lib.measures.quantized_reversed_probing import paired_difference
-from lib.representations import NOISE, PIXELS, family, lineage
+from lib.representations import NOISE, PIXELS, family, with_seeds
 
 BITS = 0.05  # a score or gain nearer to 0 counts as none
 ALIKE = 0.8  # a rank correlation above this is the same order
-LEAST_REPRESENTATIONS, LEAST_LINEAGES = 6, 3
 SATURATED = 0.9  # share of the whole rise
 
 
@@ -58,7 +58,7 @@ def claims(
     seeds, chain = settings.seeds, [name for name in settings.chain if name in set(map(family, scores))]
     named = table.set_index("representation")
     noise = [statistics.Estimate(one.score, *one.interval, len(one.replicates)) for one in map(scores.get, with_seeds([NOISE], seeds))]
-    forward = _over_lineages(named, "class", "score")
+    forward = rank_correlation(named, "class", "score")
     return [
         Claim(
             "linear probes see conjunctions and not unions of them", "combinations, by definition",
@@ -66,7 +66,7 @@ def claims(
         ),
         Claim(
             "features of chance score 0 (R1)", "by definition", f"score of random features within {BITS:g} bits of 0",
-            _over_seeds(noise), -BITS, BITS,
+            over_seeds(noise), -BITS, BITS,
         ),
         Claim(
             "concepts of other pictures explain nothing (R1)", "by definition",
@@ -76,17 +76,17 @@ def claims(
         Claim(
             "the class explains deeper representations more (R2)", "not asked",
             f"every step along {' < '.join(chain)}, above 0", _steps(of["class"], chain, seeds), low=0,
-            trained_seeds=_trainings(chain, seeds),
+            trained_seeds=trainings(chain, seeds),
         ),
         Claim(
             "colour explains shallower representations more (R2)", "not asked",
             "every step along the same chain backwards, above 0", _steps(of["colour"], chain[::-1], seeds), low=0,
-            trained_seeds=_trainings(chain, seeds),
+            trained_seeds=trainings(chain, seeds),
         ),
         Claim(
             "concepts together say more than the best kind alone (R3)", "combinations beat single kinds",
             "the difference of every representation, paired by picture, above 0",
-            _of_each_family({name: paired_difference(scores[name], one) for name, one in of["best block"].items()}), low=0,
+            of_each_family({name: paired_difference(scores[name], one) for name, one in of["best block"].items()}), low=0,
         ),
         Claim(
             "colour adds to the class in pixels (R3)", "not asked", "class and colour - class, paired by picture, above 0",
@@ -94,9 +94,9 @@ def claims(
         ),
         Claim(
             "colour adds nothing to the class in the last layer (R3)", "not asked", f"the same within {BITS:g} bits of 0",
-            _over_seeds([
+            over_seeds([
                 paired_difference(of["class and colour"][name], of["class"][name]) for name in with_seeds(chain[-1:], seeds)
-            ]), -BITS, BITS, trained_seeds=_trainings(chain[-1:], seeds),
+            ]), -BITS, BITS, trained_seeds=trainings(chain[-1:], seeds),
         ),
         *_along_training(curve, len(seeds)),
         Claim(
@@ -131,7 +131,7 @@ def claims(
         ),
         Claim(
             "the class alone ranks as adjusted mutual information does (R7)", "by definition",
-            f"Spearman over representations above {ALIKE:g}", _over_lineages(named, "class_score", "ami"), low=ALIKE,
+            f"Spearman over representations above {ALIKE:g}", rank_correlation(named, "class_score", "ami"), low=ALIKE,
         ),
         Claim(
             "forward and reverse probing agree on the whole (R8)", "not asked",
@@ -158,48 +158,14 @@ def _steps(scores, chain, seeds):
     steps = []
     for before, after in pairwise(chain):
         pairs = zip(_each(before, seeds), _each(after, seeds), strict=True)
-        steps.append(_over_seeds([paired_difference(scores[second], scores[first]) for first, second in pairs]))
-    return _all_of(steps)
-
-
-def _trainings(names, seeds):
-    """How many independent trainings stand behind the worst founded of the networks; None where there is no network."""
-    networks = [name for name in names if name.startswith(("local:", "published:", "timm:", "torchvision:", "file:"))]
-    return min((len(seeds) if name.startswith("local:") else 1 for name in networks), default=None)
+        steps.append(over_seeds([paired_difference(scores[second], scores[first]) for first, second in pairs]))
+    return all_of(steps)
 
 
 def _each(name, seeds):
     """The representation once per seed; one without a seed is the same for each."""
     names = with_seeds([name], seeds)
     return names if len(names) == len(seeds) else names * len(seeds)
-
-
-def _over_seeds(differences):
-    """Mean over seeds. Its interval adds Student's over seeds and the mean one of a single seed, whose pictures all seeds share.
-
-    Of one seed, and of what has no seed, it is the interval of the one.
-    """
-    values = [one.value for one in differences]
-    if len(set(values)) == 1:
-        return differences[0]
-    mean = statistics.student_mean(values)
-    reach = np.hypot(mean.high - mean.value, np.mean([one.high - one.low for one in differences]) / 2)
-    return statistics.Estimate(mean.value, float(mean.value - reach), float(mean.value + reach), len(values))
-
-
-def _of_each_family(estimates):
-    """What all representations but the random one are above; representation -> Estimate, first over the seeds of each."""
-    families = {}
-    for name, one in estimates.items():
-        families.setdefault(family(name), []).append(one)
-    return _all_of([_over_seeds(several) for name, several in families.items() if name != NOISE])
-
-
-def _all_of(estimates):
-    """What all of several estimates are above: their smallest value, lowest lower and lowest upper end. None of none."""
-    if not estimates:
-        return None
-    return statistics.Estimate(*(min(getattr(one, end) for one in estimates) for end in ("value", "low", "high")), len(estimates))
 
 
 def _along_training(curve, seeds):
@@ -239,7 +205,7 @@ def _evenness(scores, clusters):
         ratios = one.replicates.groupby("clustering")["entropy"].mean() / np.log2(clusters)
         estimate = statistics.student_mean(ratios)
         found.append(estimate if estimate.count > 1 else statistics.Estimate(estimate.value, estimate.value, estimate.value, 1))
-    return _all_of(found)
+    return all_of(found)
 
 
 def _concave(numbers):
@@ -252,12 +218,12 @@ def _concave(numbers):
         slopes = np.diff(rows.to_numpy()) / np.diff(rows.columns.to_numpy(float))
         return (np.diff(slopes) <= 0).mean()
 
-    return _resampled_lineages(means.drop(NOISE, errors="ignore"), share)
+    return resampled_lineages(means.drop(NOISE, errors="ignore"), share)
 
 
 def _stability(numbers):
     """Kendall's correlation of representations between every two numbers of clusters: the least, with a bootstrap over lineages."""
-    return _least_kendall(numbers.pivot_table(index="representation", columns="clusters", values="score"))
+    return least_kendall(numbers.pivot_table(index="representation", columns="clusters", values="score"))
 
 
 def _spoiled(noisy):
@@ -272,7 +238,7 @@ def _by_network(replaced):
 
 
 def _losses(rows):
-    return _of_each_family({row.representation: statistics.Estimate(row.loss, row.loss_low, row.loss_high, 1) for row in rows.itertuples()})
+    return of_each_family({row.representation: statistics.Estimate(row.loss, row.loss_low, row.loss_high, 1) for row in rows.itertuples()})
 
 
 def _order_kept(true, other):
@@ -280,7 +246,7 @@ def _order_kept(true, other):
     if not len(other):
         return None
     parts = {"true": true, "other": other}
-    return _least_kendall(pd.DataFrame({name: rows.set_index("representation")["score"] for name, rows in parts.items()}))
+    return least_kendall(pd.DataFrame({name: rows.set_index("representation")["score"] for name, rows in parts.items()}))
 
 
 def _turned_round(scores, named, seeds):
@@ -291,7 +257,7 @@ def _turned_round(scores, named, seeds):
     names = sorted({family(name) for name in named.index} - {NOISE})
     accuracy = named.groupby(family).agg({"class_low": "min", "class_high": "max"})
     found = [
-        _over_seeds([
+        over_seeds([
             paired_difference(scores[one], scores[other]) for one, other in zip(_each(worse, seeds), _each(better, seeds), strict=True)
         ])
         for better in names
@@ -303,35 +269,3 @@ def _turned_round(scores, named, seeds):
     wider = stats.norm.ppf(1 - 0.025 / len(found)) / stats.norm.ppf(0.975)
     ends = [(one.value, one.value + wider * (one.low - one.value), one.value + wider * (one.high - one.value)) for one in found]
     return statistics.Estimate(*(float(max(end)) for end in zip(*ends, strict=True)), len(found))
-
-
-def _over_lineages(named, first, second):
-    """Spearman over representations (means over seeds) without the random one, with a bootstrap over lineages."""
-    means = named[[first, second]].groupby(family).mean().drop(NOISE, errors="ignore")
-    return _resampled_lineages(means, lambda rows: stats.spearmanr(rows[first], rows[second]).statistic)
-
-
-def _least_kendall(scores):
-    """The least Kendall correlation between columns, over representations (means over seeds), with a bootstrap over lineages."""
-    means = scores.groupby(family).mean().drop(NOISE, errors="ignore")
-
-    def least(rows):
-        values = rows.to_numpy()
-        return min(stats.kendalltau(values[:, a], values[:, b]).statistic for a in range(values.shape[1]) for b in range(a))
-
-    return _resampled_lineages(means, least)
-
-
-def _resampled_lineages(means, statistic, resamples=1000):
-    """A statistic of a table of representations; None where there are too few of them, or of lineages, for a rank correlation."""
-    members = means.groupby(lineage).indices
-    if len(means) < LEAST_REPRESENTATIONS or len(members) < LEAST_LINEAGES:
-        return None
-    rng, groups = np.random.default_rng(0), list(members.values())
-    found = []
-    for _ in range(resamples):
-        rows = np.concatenate([groups[one] for one in rng.integers(0, len(groups), len(groups))])
-        if len(np.unique(rows)) > 2:
-            found.append(statistic(means.iloc[rows]))
-    low, high = np.nanquantile(found, (0.025, 0.975))
-    return statistics.Estimate(float(statistic(means)), float(low), float(high), len(means))

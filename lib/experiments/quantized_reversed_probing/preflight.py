@@ -6,9 +6,8 @@ from lib import encoders
 from lib.concepts import people
 from lib.datasets.pictures import Pictures
 from lib.encoders import local, published
-from lib.experiments.quantized_reversed_probing.sweeps import short
 from lib.figures import PALETTE
-from lib.representations import NOISE, PIXELS, parts
+from lib.representations import NOISE, PIXELS, parts, short
 
 
 def at_hand(names: Sequence[str]) -> tuple[list[str], list[str]]:

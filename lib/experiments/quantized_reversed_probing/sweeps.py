@@ -1,6 +1,5 @@
 """Scores over representations, blocks, numbers of clusters and training: everything of notebook 01 that probes."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -19,6 +18,7 @@ from lib.measures import reversed_probing_analyses as analyses
 from lib.measures.quantized_reversed_probing import QuantizedReversedProbing, paired_difference, quantized_reversed_probing
 from lib.measures.reverse_probe import reverse_probe
 from lib.quantisation import quantise, randomly_merged
+from lib.representations import checkpoints, with_seeds
 from lib.splits import stratified_split
 from lib.statistics import proportion
 
@@ -245,28 +245,20 @@ def rank_moves(table: pd.DataFrame, first: str, second: str, *, resamples: int =
 
 def training_curve(names: Sequence[str], seeds: Sequence[int], pictures: Pictures, concepts: pd.DataFrame, **settings) -> pd.DataFrame:
     """Reverse score and forward accuracy at every checkpoint of local encoders' training, one row per encoder, seed and checkpoint."""
-    followed = [
-        (name, seed, number, step)
-        for name in names
-        for seed in seeds
-        for number, step in enumerate(local.recipe_named(f"{name},seed={seed}").checkpoint_steps)
-    ]
     for name in with_seeds(names, seeds):
         local.trained(local.recipe_named(name))  # where it has not been: with all threads, before others need it
+    followed = checkpoints(names, seeds)
     features = processes.share_out(
-        representations.features,
-        {(name, seed, number): (f"{name},seed={seed},checkpoint={number}", pictures) for name, seed, number, _ in followed},
-        description="features along training",
+        representations.features, {name: (name, pictures) for name in followed}, description="features along training"
     )  # fmt: skip
     scores = scores_of(features, concepts, **settings)
     forward = forward_accuracy(features, concepts, pictures.labels, seed=settings.get("seed", 0)).set_index("representation")
     return pd.DataFrame([
         {
-            "encoder": name, "seed": seed, "checkpoint": number, "presentations": step * local.BATCH_SIZE, "score": found.score,
-            "low": found.interval[0], "high": found.interval[1], "entropy": found.entropy, "normalised": found.normalised,
-            "class": read["class"], "factors": read["factors"],
+            **followed[name], "score": found.score, "low": found.interval[0], "high": found.interval[1], "entropy": found.entropy,
+            "normalised": found.normalised, "class": forward.loc[name, "class"], "factors": forward.loc[name, "factors"],
         }
-        for (name, seed, number, step), found, (_, read) in zip(followed, scores.values(), forward.iterrows(), strict=True)
+        for name, found in scores.items()
     ])  # fmt: skip
 
 
@@ -348,21 +340,6 @@ def probes_and_pictures(score: QuantizedReversedProbing, concepts: pd.DataFrame,
 
 def _called(function, clusters, concepts, split, seed):
     return function(clusters, concepts, split, seed=seed)
-
-
-def with_seeds(names: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """Every representation with a seed (a local encoder, random numbers) once per seed; others are kept as they are."""
-    found = []
-    for name in names:
-        encoder, mark, rest = re.fullmatch(r"([^@+]*)([@+]?)(.*)", name).groups()
-        seeded = name.startswith("local:") or name == representations.NOISE
-        found += [f"{encoder},seed={seed}{mark}{rest}" for seed in seeds] if seeded else [name]
-    return found
-
-
-def short(names: Sequence[str]) -> list[str]:
-    """Names for labels: without scheme and seed, and of a layer only its stage."""
-    return [re.sub(r"(^\w+:(?!\d))|(,seed=\d+)|(,data=\w+)|(trunk\.)", "", name).replace("@", " ") for name in names]
 
 
 def _first(score):
