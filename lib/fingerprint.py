@@ -120,13 +120,13 @@ def _files_sha256(files: Iterable[Path], without: Iterable[Path] = ()) -> str:
 
 
 @cache  # most of the modules behind one entry of the cache are behind the next one too
-def _named(file: Path, source: bytes) -> tuple[list[str], list[Path]]:
+def _named(file: Path, source: bytes) -> tuple[tuple[str, str], tuple[Path, ...]]:
     """The name of a file with the hash of its code, and the files that it imports."""
     tree = ast.parse(source, filename=str(file))
     inside = file.is_relative_to(PACKAGE)
     package = ".".join(file.relative_to(PACKAGE.parent).parts[:-1]) if inside else ""
     name = file.relative_to(PACKAGE.parent).as_posix() if inside else file.name
-    return [name, hashlib.sha256(_described(tree).encode()).hexdigest()], imported_files(tree, package)
+    return (name, hashlib.sha256(_described(tree).encode()).hexdigest()), tuple(imported_files(tree, package))
 
 
 def _described(node: object) -> str:

@@ -169,7 +169,7 @@ class LogisticProblem:
     def tuned(
         self, penalties: Iterable[float], loss: Callable[[LogisticRegression], float], *, start: LogisticRegression | None = None,
         similar: Mapping[float, LogisticRegression] | None = None,
-    ) -> "Tuned":  # fmt: skip
+    ) -> Tuned:  # fmt: skip
         """The fit with the penalty that has the least loss on rows set aside.
 
         Penalties are tried from the strongest until two in a row are no better by 0.001 nats: weaker ones fit noise, and take longest to do

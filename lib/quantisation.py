@@ -75,8 +75,8 @@ def quantise(
         ValueError: if the features are not a finite matrix, there are fewer pictures than clusters, or a setting is unknown.
     """
     features = np.asarray(features)
-    if features.ndim != 2:
-        raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims)")
+    if features.ndim != 2 or not features.shape[1]:
+        raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims), at least one dimension")
     if features.dtype.kind not in "biuf":
         raise ValueError(f"features: found {features.dtype} values; expected numbers")
     if not np.isfinite(features).all():

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,9 +22,6 @@ from lib.paths import NOTEBOOKS, ROOT, atomically
 from lib.profiles import Settings, declared, read_profile, resolve
 
 _SOURCE_LINES, _TRACEBACK_LINES = 12, 25
-# Two kernels that start at once may choose the same network port, and then one of them dies: files are used where the system has them for
-# this. Without the second setting every kernel on a port warns.
-_TRANSPORT = {"transport": "ipc"} if os.name == "posix" else {"transport_encryption": "auto"}
 
 
 class NotebookFailed(RuntimeError):
@@ -151,17 +149,18 @@ def _execute(path: Path, settings: Settings, target: Path) -> None:
 
     partial = target.with_suffix(".partial.ipynb")
     try:
-        papermill.execute_notebook(
-            path,
-            partial,
-            parameters=settings.model_dump(),
-            kernel_name="python3",
-            language="python",
-            cwd=NOTEBOOKS,
-            progress_bar=sys.stdout.isatty(),
-            start_timeout=300,
-            config=Config(KernelManager=_TRANSPORT),
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            papermill.execute_notebook(
+                path,
+                partial,
+                parameters=settings.model_dump(),
+                kernel_name="python3",
+                language="python",
+                cwd=NOTEBOOKS,
+                progress_bar=sys.stdout.isatty(),
+                start_timeout=300,
+                config=Config(KernelManager=_transport(folder)),
+            )
     except PapermillExecutionError as error:
         traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()[-_TRACEBACK_LINES:]
         raise NotebookFailed(_report(path, partial, "\n".join(traceback))) from None
@@ -169,6 +168,15 @@ def _execute(path: Path, settings: Settings, target: Path) -> None:
         cause = f"{error}: the process that ran the cells ended by itself (killed for want of memory?)"
         raise NotebookFailed(_report(path, partial, cause)) from None
     partial.replace(target)
+
+
+def _transport(folder: str) -> dict[str, str]:
+    """How to talk to a kernel.
+
+    Two kernels that start at once may choose the same network port, and then one of them dies. So where the system has sockets that are
+    files, they are taken, in a folder of this kernel alone. Elsewhere every kernel on a port warns without this setting.
+    """
+    return {"transport": "ipc", "ip": f"{folder}/kernel"} if os.name == "posix" else {"transport_encryption": "auto"}
 
 
 def _report(path: Path, partial: Path, error: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.cluster import kmeans_plusplus
 
+from lib import greedy_starts as module
 from lib.greedy_starts import greedy_starts
 
 
@@ -52,18 +53,37 @@ def test_where_the_origin_is_makes_no_difference(blobs):
     np.testing.assert_allclose(near, far, atol=1e-3)
 
 
-def test_seeds_differ_and_the_callers_threads_make_no_difference():
+def test_seeds_differ_and_the_callers_threads_make_no_difference(monkeypatch):
     points = np.random.default_rng(4).standard_normal((20_000, 512), dtype=np.float32)  # large enough for two threads
-    before, found = torch.get_num_threads(), []
+    before, found, used, chosen = torch.get_num_threads(), [], [], module._chosen
+
+    def watched(*arguments):
+        used.append(torch.get_num_threads())
+        return chosen(*arguments)
+
+    monkeypatch.setattr(module, "_chosen", watched)
     try:
-        for threads in (1, 2):
+        for threads in (1, 3):
             torch.set_num_threads(threads)
             found.append(greedy_starts(points, 60, seed=1))
+            greedy_starts(points[:100], 60)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+    assert used == [2, 1, 2, 1]
     np.testing.assert_array_equal(*found)
     assert (greedy_starts(points, 60, seed=2) != found[0]).any()
+
+
+def test_no_distance_is_below_0_and_that_of_a_point_to_itself_is_0():
+    rng = np.random.default_rng(0)
+    for spread in (1e-3, 1e-1, 1):  # two groups 100 apart: differences inside a group are near the rounding of the squared lengths
+        points = torch.from_numpy(np.repeat([[-50.0], [50]], 20, 0) + spread * rng.standard_normal((40, 64))).float()
+        found = module._distances(points, points.square().sum(1), np.arange(40))
+        assert (found >= 0).all()
+        assert (found.diagonal() == 0).all()
+    exact = (points[:, None].double() - points[None].double()).square().sum(2)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6 * float(points.square().sum(1).max()))
 
 
 @pytest.mark.parametrize("points", [np.zeros((7, 3)), np.repeat(np.arange(3), 3)[:, None], np.arange(4)[:, None]])

@@ -104,6 +104,10 @@ def test_penalties_are_tried_from_the_strongest_until_two_are_no_better_and_the_
     again = problem.tuned([1e-1, 1e-2], loss, similar=found.fits)
     assert again.classifier.evaluations <= 3
     assert problem.tuned([1e-2], loss, start=found.classifier).classifier.evaluations <= 3
+    asked.clear()
+    losses |= {1e-1: 3.0, 1e-2: 3.5, 1e-3: 2.0, 1e-4: 2.5, 1e-5: 1.0}  # worse and better in turn: never two in a row
+    assert problem.tuned(losses, loss).classifier.penalty == 1e-5
+    assert len(asked) == 5
     with pytest.raises(ValueError, match="penalties: found none; expected at least one"):
         problem.tuned([], loss)
 

@@ -115,6 +115,7 @@ def test_figures_in_parallel_then_nothing_to_do_in_a_moment(made):
     answer = make(made, "-j2", "figures")
     assert answer.returncode == 0, answer.stderr
     assert (made.root / "runs").read_text() == "notebooks notebooks "
+    assert {path.suffix for path in (made.root / "notebooks").iterdir()} == {".ipynb", ""}  # nothing by which kernels were reached
     start = time.perf_counter()
     answer = make(made, "figures")
     assert time.perf_counter() - start < 5

@@ -112,6 +112,7 @@ def test_given_clusters_are_relabelled():
 
 @pytest.mark.parametrize(("features", "settings", "message"), [
     (np.zeros(5), {}, r"features: found shape \(5,\)"),
+    (np.zeros((5, 0)), {}, r"features: found shape \(5, 0\); expected \(pictures, dims\), at least one dimension"),
     (np.array([[np.nan, 1], [0, np.inf]]), {}, "features: found 2 values that are not finite"),
     (np.zeros((5, 2)), {"clusters": 6}, "clusters: found 6 for 5 pictures; expected 1 to 5"),
     (np.zeros((5, 2)), {"clusters": 0}, "clusters: found 0"),

@@ -6,8 +6,8 @@ from lib.datasets.pictures import Pictures
 from lib.downloads import Download
 from lib.paths import IMAGES
 
-# The file lies in the authors' repository under data/; the licence is CC BY-NC-SA 4.0.
 NAME = "cifar10h"
+# The file lies in the authors' repository under data/; the licence is CC BY-NC-SA 4.0.
 ANSWERS = Download(
     "cifar10h-counts.npy",
     "https://github.com/jcpeterson/cifar-10h/raw/597cbc5f07266c9405b830ee4a53463539124c4f/data/cifar10h-counts.npy",

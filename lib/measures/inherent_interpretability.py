@@ -28,6 +28,7 @@ from lib.linear_head import PENALTIES, LinearHead, fitted_head, tuning_rows
 from lib.sparse_concepts import concept_activations, kept, normalised, ranks, sparsified
 from lib.statistics import Estimate
 
+NUMBERS = ("raw", "normalised", "full", "corrected", "excess", "accuracy")
 GRID = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)  # the authors' sparsities
 LEAST_ABOVE_CHANCE = 3.0  # standard errors of the accuracy
 
@@ -50,6 +51,7 @@ class InherentInterpretability:
     correct_random: np.ndarray  # (libraries, sparsities, test pictures) bool
     correct_representation: np.ndarray  # (test pictures,) bool
     by_chance: np.ndarray  # (test pictures,) bool: of the commonest training class
+    test_labels: np.ndarray  # (test pictures,)
     heads: tuple[LinearHead, ...]  # of the first library, one a sparsity
     settings: Mapping[str, float | int | str | None]
 
@@ -142,8 +144,8 @@ def inherent_interpretability(
     correct_whole = whole.predicted(test_features) == test_labels
     by_chance = test_labels == commonest
     return _scored(
-        correct=correct, correct_random=correct_random, correct_representation=correct_whole, by_chance=by_chance, grid=grid,
-        losses=found[0][2], heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
+        correct=correct, correct_random=correct_random, correct_representation=correct_whole, by_chance=by_chance,
+        test_labels=test_labels, grid=grid, losses=found[0][2], heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
         settings={
             "concepts": count, "dims": dims, "libraries": len(libraries), "kind": libraries[0].kind, "banks": banks,
             "pictures": len(labels), "tested": len(test_labels), "classes": classes, "bootstrap": bootstrap,
@@ -185,9 +187,12 @@ def paired_difference(
         seed: of the bootstrap.
 
     Raises:
-        ValueError: if they have other test pictures or sparsities, or one has no such number (refused).
+        ValueError: if they have other sparsities or classes of test pictures (that these are the same pictures is for the caller to know),
+            or one has no such number.
     """
-    same = np.array_equal(first.by_chance, second.by_chance)
+    if number not in NUMBERS:
+        raise ValueError(f"number: found {number!r}; expected one of {', '.join(NUMBERS)}")
+    same = np.array_equal(first.test_labels, second.test_labels)
     if not same or not np.array_equal(first.curve["sparsity"], second.curve["sparsity"]):
         raise ValueError("first, second: found other test pictures or sparsities; expected the same")
     if number == "corrected" and (first.refused or second.refused):
@@ -204,7 +209,7 @@ def _weights(tested, bootstrap, rng):
 
 def _numbers(found, weights, *, seed):
     """All numbers of a score, and its curves, for the estimate and every resample: name -> (1 + resamples, ...)."""
-    grid, rng = found.curve["sparsity"].to_numpy(), generator(seed, 75)
+    grid, rng = found.curve["sparsity"].to_numpy(), generator(seed, 82)
     accuracy, chance = weights @ found.correct_representation, weights @ found.by_chance
 
     def accuracies(several):
@@ -215,7 +220,8 @@ def _numbers(found, weights, *, seed):
     numerator, of_random = accuracies(found.correct), accuracies(found.correct_random)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may be at chance where the estimate is refused
         retention, random_retention = numerator / accuracy[:, None], of_random / accuracy[:, None]
-        corrected = (numerator - chance[:, None]) / (accuracy - chance)[:, None]
+        above = np.where(accuracy > chance, accuracy - chance, np.nan)
+        corrected = (numerator - chance[:, None]) / above[:, None]
         end = (chance / accuracy)[:, None]
         raw, normal = area(grid, retention)
         full, full_random = (_to_the_end(grid, curve, end) for curve in (retention, random_retention))
@@ -226,7 +232,9 @@ def _numbers(found, weights, *, seed):
     }  # fmt: skip
 
 
-def _scored(*, correct, correct_random, correct_representation, by_chance, grid, losses, heads, leaked, bootstrap, seed, settings):
+def _scored(
+    *, correct, correct_random, correct_representation, by_chance, test_labels, grid, losses, heads, leaked, bootstrap, seed, settings
+):  # fmt: skip
     count, tested, chance = settings["concepts"], len(by_chance), by_chance.mean()
     accuracy = correct_representation.mean()
     refused = ""
@@ -237,16 +245,16 @@ def _scored(*, correct, correct_random, correct_representation, by_chance, grid,
     curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], "training_loss": losses})
     found = InherentInterpretability(
         *[nothing] * 6, chance=float(chance), refused=refused, leaked=leaked, curve=curve, correct=correct, correct_random=correct_random,
-        correct_representation=correct_representation, by_chance=by_chance, heads=heads, settings=settings,
+        correct_representation=correct_representation, by_chance=by_chance, test_labels=test_labels, heads=heads, settings=settings,
     )  # fmt: skip
     numbers = _numbers(found, _weights(tested, bootstrap, generator(seed, 76)), seed=seed)
-    estimates = {name: _estimate(numbers[name], tested) for name in ("raw", "normalised", "full", "corrected", "excess", "accuracy")}
+    estimates = {name: _estimate(numbers[name], tested) for name in NUMBERS if not (refused and name == "corrected")}
     curve = curve.assign(
         accuracy=numbers["accuracies"][0], retention=numbers["retention"][0], low=np.nanquantile(numbers["retention"][1:], 0.025, axis=0),
         high=np.nanquantile(numbers["retention"][1:], 0.975, axis=0), random=numbers["random"][0],
         corrected=np.nan if refused else numbers["corrected curve"][0],
     )  # fmt: skip
-    return replace(found, curve=curve, **estimates | ({"corrected": nothing} if refused else {}))
+    return replace(found, curve=curve, **estimates)
 
 
 def _to_the_end(grid, curves, end):

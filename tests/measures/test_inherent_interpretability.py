@@ -235,3 +235,5 @@ def test_a_difference_is_paired_by_picture(world):
     chance = score((world[0], shuffled, *world[2:]), random_directions(20, DIMS), sparsities=GRID)
     with pytest.raises(ValueError, match="number: found 'corrected', which one of the two has not"):
         paired_difference(first, chance, "corrected")
+    with pytest.raises(ValueError, match="number: found 'retention'; expected one of raw, normalised, full"):
+        paired_difference(first, second, "retention")

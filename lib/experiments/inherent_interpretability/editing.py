@@ -1,0 +1,79 @@
+"""Does editing a concept do what changing the picture does? Asked of scenes, which can be rendered again with one factor changed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib import activations, encoders
+from lib.datasets.pictures import in_memory
+from lib.datasets.scenes import FACTORS, Scenes
+from lib.datasets.scenes import factors as scene_factors
+from lib.experiments.inherent_interpretability.predictions import ConceptClassifier
+from lib.explained_predictions import edited
+from lib.keyed_random import generator
+from lib.statistics import paired_difference, proportion
+
+
+def interventions(
+    name: str, classifier: ConceptClassifier, train: Scenes, train_features, test: Scenes, test_features, *, factors: Sequence[str],
+    count: int | None = None, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """Change a factor of test scenes in two ways, and see whether predictions agree.
+
+    The picture is rendered again with another value of the factor, drawn at random, and predicted. Or the picture stays, and the
+    activation of the old value's concept is set to what training scenes without it have on average, that of the new value to what those
+    with it have.
+
+    Args:
+        name: of the encoder.
+        classifier: with a textual library whose names are values of factors.
+        train: scenes that gave the head and the averages.
+        train_features: (pictures, dims) of them.
+        test: other scenes.
+        test_features: (pictures, dims) of them.
+        factors: changed one at a time.
+        count: test scenes, the first ones; by default all.
+        seed: of the new values.
+
+    Returns:
+        One row a factor: factor, pictures, agreement with _low and _high (of predictions after edit and after rendering), untouched with
+        _low and _high (the same without any edit: what agreement costs nothing), gain with _low and _high (of the first over the second,
+        paired by picture), rendered (accuracy on the pictures rendered again).
+
+    Raises:
+        ValueError: if a factor is unknown, or one of its values is no concept of the library.
+    """
+    names = {name: number for number, name in enumerate(classifier.library.names)}
+    count = min(count or len(test), len(test))
+    shown, training = (classifier.activations(one) for one in (np.asarray(test_features)[:count], train_features))
+    before = classifier.predicted(shown)
+    encoder = encoders.load(name)
+    rows = []
+    for factor in factors:
+        if factor not in FACTORS:
+            raise ValueError(f"factors: found {factor!r}; expected some of {', '.join(FACTORS)}")
+        values = list(FACTORS[factor])
+        if missing := [value for value in values if value not in names]:
+            raise ValueError(f"factors: found {factor!r}, whose value {missing[0]!r} is no concept of the library")
+        old = test.factors[factor].iloc[:count].to_numpy()
+        step = generator(seed, 83).integers(1, len(values), count)
+        new = np.array([values[(values.index(value) + int(move)) % len(values)] for value, move in zip(old, step, strict=True)])
+        rendered = np.stack([test.rerender(index, **{factor: str(value)}) for index, value in enumerate(new)])
+        truth = scene_factors.labels(test.factors.iloc[:count].assign(**{factor: new}))
+        changed = in_memory("rendered again", rendered, truth, test.class_names, {})
+        after = classifier.predicted(classifier.activations(activations.embeddings(encoder, changed)))
+        moved = shown
+        for value in values:
+            has = (train.factors[factor] == value).to_numpy()
+            concept, given, without = names[value], training[has, names[value]].mean(), training[~has, names[value]].mean()
+            column = np.where(new == value, given, np.where(old == value, without, shown[:, concept]))
+            moved = edited(moved, {concept: column})
+        by_edit = classifier.predicted(moved)
+        agreed, same = (proportion(int((one == after).sum()), count) for one in (by_edit, before))
+        gain = paired_difference(by_edit == after, before == after, seed=seed)
+        row = {"factor": factor, "pictures": count, "rendered": (after == truth).mean()}
+        for label, one in (("agreement", agreed), ("untouched", same), ("gain", gain)):
+            row |= {label: one.value, f"{label}_low": one.low, f"{label}_high": one.high}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,90 @@
+"""Everything that can be found wrong with the settings of notebook 05 before minutes are spent on them."""
+
+from lib.concept_libraries.elements import GRANULARITIES, GRID, MOST_SEGMENTS
+from lib.datasets.pictures import Pictures
+from lib.datasets.scenes import FACTORS, Scenes
+from lib.encoders import local, published
+from lib.figures import PALETTE
+from lib.image_text_similarity import TRUTH
+from lib.measures.inherent_interpretability import checked_grid
+from lib.representations import parts, short
+
+KINDS = ("prototype", "cluster", "end2end", "text")
+
+
+def check(settings, train: Pictures, test: Pictures) -> None:
+    """Check the settings together with the pictures.
+
+    Raises:
+        ValueError: naming the setting, what was found and what is expected.
+    """
+    for pictures in (train, test):
+        if pictures.labels is None or len(set(pictures.labels)) < 2:
+            raise ValueError(f"dataset: found {pictures.name} with fewer than two classes; expected labelled pictures")
+    if settings.train_seed == settings.test_seed and isinstance(train, Scenes):
+        raise ValueError(f"test_seed: found {settings.test_seed}, as train_seed; expected other scenes to test on than to train on")
+    for name in ("encoders", "seeds", "libraries", "sizes", "varied", "sparsities"):
+        values = getattr(settings, name)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"{name}: found {values}; expected at least one, and each once")
+    checked_grid(settings.sparsities)
+    if max(settings.sparsities) >= 1 or 0 not in settings.sparsities:
+        raise ValueError(f"sparsities: found {settings.sparsities}; expected 0 and others below 1, whose end at 1 is known")
+    if unknown := [kind for kind in settings.libraries if kind not in KINDS]:
+        raise ValueError(f"libraries: found {unknown[0]!r}; expected some of {', '.join(KINDS)}")
+    if settings.libraries[0] != "prototype":
+        raise ValueError(f"libraries: found {settings.libraries[0]!r} first; expected prototype, by which representations are compared")
+    for name in (*settings.encoders, *settings.training, *settings.widths):
+        encoder, level, layer = parts(name)
+        if layer:
+            raise ValueError(f"encoders: found {name!r}; expected whole encoders, to which elements can be shown, not layers")
+        if level < 0:
+            raise ValueError(f"encoders: found {name!r}; expected a level of noise from 0")
+        if encoder.startswith("local:"):
+            local.recipe_named(encoder)
+        if encoder.startswith("published:"):
+            published.known(encoder.removeprefix("published:"))
+    if len(set(short(settings.encoders))) < len(settings.encoders):
+        raise ValueError(f"encoders: found {settings.encoders}; expected names that differ without their seeds")
+    for setting in ("varied", "deep"):
+        chosen = [settings.deep] if setting == "deep" else settings.varied
+        if others := [name for name in chosen if name not in settings.encoders]:
+            raise ValueError(f"{setting}: found {others[0]!r}; expected some of the encoders")
+    for setting in ("training", "varied"):
+        if (count := len(getattr(settings, setting))) > len(PALETTE):
+            raise ValueError(f"{setting}: found {count}; expected at most {len(PALETTE)}, which can be told apart by colour")
+    for name in settings.training:
+        if not name.startswith("local:"):
+            raise ValueError(f"training: found {name!r}; expected local encoders, whose training is kept")
+    _check_sizes(settings, train)
+    _check_text(settings, train)
+    if settings.fine_tuned:
+        if not settings.fine_tuned.startswith("local:supervised"):
+            raise ValueError(f"fine_tuned: found {settings.fine_tuned!r}; expected local:supervised, a classifier trained here, or nothing")
+        if settings.presentations < 128:
+            raise ValueError(f"presentations: found {settings.presentations}; expected at least a batch of 128")
+
+
+def _check_sizes(settings, train):
+    for name in ("draws", "banks", "per_class", "concepts"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1 (no score goes without its null)")
+    pictures = settings.per_class * len(set(train.labels))
+    fewest = pictures * (GRID * GRID if settings.cut == "patches" else 1)
+    most = max([settings.concepts, *settings.sizes])
+    if most > fewest:
+        each = f"{settings.per_class} pictures a class give {fewest} {settings.cut}"
+        each += "" if settings.cut == "patches" else f" at least (and {MOST_SEGMENTS * len(GRANULARITIES)} a picture at most)"
+        raise ValueError(f"concepts, sizes: found {most}, but {each}; expected no more concepts than elements")
+
+
+def _check_text(settings, train):
+    if "text" in settings.libraries and not settings.names and settings.clip != TRUTH:
+        raise ValueError(f"names: found none; expected names of textual concepts, no library 'text', or clip: {TRUTH}")
+    for factor in settings.edited:
+        if not isinstance(train, Scenes):
+            raise ValueError(f"edited: found {factor!r} with {train.name}; expected none, only scenes can be rendered again")
+        if factor not in FACTORS:
+            raise ValueError(f"edited: found {factor!r}; expected some of {', '.join(FACTORS)}")
+        if missing := [value for value in FACTORS[factor] if value not in settings.names]:
+            raise ValueError(f"edited: found {factor!r}, whose value {missing[0]!r} is none of the names; expected all its values there")
