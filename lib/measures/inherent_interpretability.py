@@ -138,8 +138,8 @@ def inherent_interpretability(
     whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
     commonest = np.bincount(labels).argmax()
     data = (features, labels, test_features, test_labels, tuned, classes, grid)
-    found = [_through(library, *data, **settings) for library in libraries]
-    random = [_through(random_directions(count, dims, seed=seed + number), *data, **settings) for number in range(banks)]
+    found = [correct_through(library, *data, **settings) for library in libraries]
+    random = [correct_through(random_directions(count, dims, seed=seed + number), *data, **settings) for number in range(banks)]
     correct, correct_random = (np.stack([one[0] for one in several]) for several in (found, random))
     correct_whole = whole.predicted(test_features) == test_labels
     by_chance = test_labels == commonest
@@ -154,8 +154,18 @@ def inherent_interpretability(
     )  # fmt: skip
 
 
-def _through(library, features, labels, test_features, test_labels, tuned, classes, grid, *, form, order, normalisation, penalties, seed):
-    """Which test pictures heads get right that see one library's sparse activations, (sparsities, pictures) bool; heads; losses."""
+def correct_through(
+    library: ConceptLibrary, features, labels, test_features, test_labels, tuned, classes: int, grid, *, form: str = "mask",
+    order: str = "least", normalisation: str = "picture", penalties: Sequence[float] = PENALTIES, seed: int = 0,
+) -> tuple[np.ndarray, list[LinearHead], np.ndarray]:  # fmt: skip
+    """Which test pictures heads get right that see the sparse activations of one library.
+
+    Args are those of `inherent_interpretability`, with labels from 0, `tuned` (pictures,) bool (the training pictures that choose the
+    penalties) and `grid` (sparsities,).
+
+    Returns:
+        (sparsities, test pictures) bool; the heads, from the least sparse to the most; their objectives on the training pictures.
+    """
     shown, tested = (concept_activations(one, library.vectors) for one in (features, test_features))
     shown, tested = normalised(shown, how=normalisation), normalised(tested, shown, how=normalisation)
     places, test_places = (ranks(one, order=order, seed=seed + number) for number, one in enumerate((shown, tested)))

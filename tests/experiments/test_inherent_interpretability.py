@@ -110,6 +110,17 @@ def test_worlds_are_sent_without_pixels(world):
         sent.test.read(np.arange(2))
 
 
+def test_a_factor_can_take_the_place_of_the_class():
+    train, test = (datasets.load("scenes", count=60, seed=seed) for seed in (1, 2))
+    world = World(train, test, Elements(np.zeros((3, 4, 4, 3), np.uint8), np.array([5, 6, 7]), train.labels[[5, 6, 7]], {}, "patches"))
+    coloured = world.labelled_by("colour")
+    assert [coloured.test.class_names[one] for one in coloured.test.labels] == test.factors["colour"].tolist()
+    np.testing.assert_array_equal(coloured.elements.classes, coloured.train.labels[[5, 6, 7]])
+    assert world.labelled_by("class") is world
+    with pytest.raises(ValueError, match="targets: found 'taste' for scenes; expected class, or for scenes one of shape"):
+        world.labelled_by("taste")
+
+
 def test_planted_libraries_come_out_as_derived():
     planted = experiments.planted_scores(pictures=1500, sparsities=(0.0, 0.5, 0.9))
     rows = planted.dropna(subset=["expected"])
@@ -149,6 +160,8 @@ def test_an_explanation_names_the_concept_of_the_class(features, world):
     np.testing.assert_array_equal(first["concept"], world.test.labels[[3, 8, 10]])
     np.testing.assert_array_equal(first["predicted"], world.test.labels[[3, 8, 10]])
     assert (table["speaking"] == 2).all()
+    assert first["activation"].min() > 0
+    assert table["concept"].dtype.kind == "i"  # an index into the library and its elements
     assert first["contribution"].min() > 0
 
 
@@ -156,14 +169,14 @@ def test_sheets_show_pictures_and_pieces(world):
     library = ConceptLibrary(np.eye(4), "prototype", elements=np.array([5, 6, 7, 8]))
     explained = pd.DataFrame({
         "picture": [3, 3, 4, 4], "predicted": [3, 3, 0, 0], "place": [1, 2, 1, 2], "concept": [1, 0, 2, 3],
-        "contribution": [2.0, 1, 3, 0.5],
+        "contribution": [2.0, 1, 3, 0.5], "activation": [1.0, -2, 1, -1],
     })  # fmt: skip
     figure = experiments.explanation_sheet(explained, library, world.elements, world.test)
     shown = [image.get_array() for image in figure.axes[0].images]
     expected = [world.test.read([3])[0], *world.elements.crops[[6, 5]], world.test.read([4])[0], *world.elements.crops[[7, 8]]]
     np.testing.assert_array_equal(shown, expected)
     texts = {text.get_text() for text in figure.axes[0].texts}
-    assert {"said: d", "said: a\nis: e", "+2.0", "+0.5"} <= texts
+    assert {"said: d", "said: a\nis: e", "like: +2.0", "unlike: +0.5"} <= texts
     sheet = experiments.library_sheet({"prototype": library}, world.elements, count=3)
     np.testing.assert_array_equal([image.get_array() for image in sheet.axes[0].images], world.elements.crops[[5, 6, 7]])
     plt.close("all")
@@ -223,11 +236,14 @@ def test_claims_come_out_on_tables_that_are_known():
     rows, accuracy = tables()
     turned = rows.assign(full=-rows["full"])
     table = pd.concat([rows.assign(library="prototype"), turned.assign(library="cluster"), turned.assign(library="text")])
-    curves = pd.concat([
-        pd.DataFrame({"library": "prototype", "representation": name, "sparsity": [0.0, 0.5, 0.9], "retention": [1.0, 0.9, one]})
+    scores = {
+        name: SimpleNamespace(
+            curve=pd.DataFrame({"sparsity": [0.0, 0.5, 0.9], "retention": [1.0, 0.9, 0.9 * one]}),
+            excess=Estimate(-one, -one - 0.05, -one + 0.05, 9),
+            **{number: Estimate(one, 0.0, 1.0, 9) for number in ("accuracy", "raw", "corrected")},
+        )
         for name, one in zip(rows["representation"], accuracy, strict=True)
-    ])  # fmt: skip
-    excess = {name: SimpleNamespace(excess=Estimate(0.1, 0.05, 0.15, 9)) for name in rows["representation"]}
+    }  # fmt: skip
     sizes = pd.concat([rows.assign(concepts=size, full=rows["full"] + size / 100) for size in (10, 50)])
     sizes = sizes.assign(full_low=sizes["full"] - 0.01, full_high=sizes["full"] + 0.01)
     curve = pd.DataFrame({
@@ -254,21 +270,22 @@ def test_claims_come_out_on_tables_that_are_known():
     edits = pd.DataFrame({"gain": [0.5, 0.01], "gain_low": [0.4, -0.02], "gain_high": [0.6, 0.04], "pictures": 100})
     released = pd.DataFrame({"representation": rows["representation"], "score": rows["raw"]})
     found = experiments.claims(
-        SimpleNamespace(seeds=[0, 1, 2], deep="local:supervised"), planted=planted, separations=separations, scores={"prototype": excess},
-        table=table, curves=curves, sizes=sizes, forms=table.assign(way=table["library"]), released=released, curve=curve, tuned=tuned,
+        SimpleNamespace(seeds=[0, 1, 2], deep="local:supervised"), planted=planted, separations=separations, targets={"class": scores},
+        table=table, sizes=sizes, forms=table.assign(way=table["library"]), released=released, curve=curve, tuned=tuned,
         few=few, edits=edits,
     )  # fmt: skip
     by = {one.claim: one for one in found}
     assert by["planted libraries retain what can be derived"].verdict == "holds"
     assert by["raw scores of planted classes are U-shaped in accuracy (Q2)"].here.value == pytest.approx(0.15)
     assert by["corrected scores of planted classes rise with accuracy (Q2)"].verdict == "holds"
-    assert by["accuracy and raw score rise together (C1)"].verdict == "inconclusive (1 seed)"  # published networks are one training
-    assert by["accuracy and raw score rise together (C1)"].here.value == pytest.approx(1)
-    assert by["the excess over random directions grows with accuracy (Q5)"].here.value == pytest.approx(-1)
+    assert by["class: accuracy and raw score rise together (C1)"].verdict == "inconclusive (1 seed)"  # published networks are one training
+    assert by["class: accuracy and raw score rise together (C1)"].here.value == pytest.approx(1)
+    assert by["class: the excess over random directions grows with accuracy (Q5)"].here.value == pytest.approx(-1)
+    assert by["class: concepts from pictures retain more than random directions (Q5)"].here.high == pytest.approx(-0.85)
     assert by["libraries rank representations alike (Q6)"].here.value == pytest.approx(-1)  # text does not count
     assert by["the authors' reading ranks representations as ours does"].here.value == pytest.approx(1)
-    assert by["at sparsity 0.9 more accurate representations retain more (C2, Q3)"].here.value == pytest.approx(1)
-    assert by["retention does not rise as fewer concepts speak (Q4)"].verdict == "holds"
+    assert by["class: at sparsity 0.9 more accurate representations retain more (C2, Q3)"].here.value == pytest.approx(1)
+    assert by["class: retention does not rise as fewer concepts speak (Q4)"].verdict == "holds"
     assert by["along training of a the raw score dips (Q7)"].verdict == "holds"
     assert by["along training of a the corrected score rises (Q7)"].verdict == "holds"
     assert by["scores rise with the number of concepts (Q9)"].here.value == pytest.approx(0.4)
@@ -279,8 +296,8 @@ def test_claims_come_out_on_tables_that_are_known():
     assert by["10 concepts a picture are enough for a prediction (C4)"].here.value == pytest.approx(-0.3)
     assert by["editing a concept does what changing the picture does"].here.low == -0.02
     nothing = experiments.claims(
-        SimpleNamespace(seeds=[0], deep="local:supervised"), planted=planted, separations=separations, scores={"prototype": excess},
-        table=table, curves=curves, sizes=sizes[sizes["concepts"] == 10], forms=table.assign(way="mask"), released=released,
+        SimpleNamespace(seeds=[0], deep="local:supervised"), planted=planted, separations=separations, targets={"class": scores},
+        table=table, sizes=sizes[sizes["concepts"] == 10], forms=table.assign(way="mask"), released=released,
         curve=pd.DataFrame(), tuned=pd.DataFrame(), few=few, edits=pd.DataFrame(),
     )  # fmt: skip
     verdicts = {one.claim: one.verdict for one in nothing}

@@ -31,9 +31,9 @@ SPARSE = 0.9  # the sparsity at which retentions are compared
 
 
 def claims(
-    settings, *, planted: pd.DataFrame, separations: pd.DataFrame, scores: Mapping[str, Mapping[str, InherentInterpretability]],
-    table: pd.DataFrame, curves: pd.DataFrame, sizes: pd.DataFrame, forms: pd.DataFrame, released: pd.DataFrame, curve: pd.DataFrame,
-    tuned: pd.DataFrame, few: pd.DataFrame, edits: pd.DataFrame,
+    settings, *, planted: pd.DataFrame, separations: pd.DataFrame, targets: Mapping[str, Mapping[str, InherentInterpretability]],
+    table: pd.DataFrame, sizes: pd.DataFrame, forms: pd.DataFrame, released: pd.DataFrame, curve: pd.DataFrame, tuned: pd.DataFrame,
+    few: pd.DataFrame, edits: pd.DataFrame,
 ) -> list[Claim]:  # fmt: skip
     """Build the claims from what the notebook has found.
 
@@ -41,9 +41,8 @@ def claims(
         settings: of the notebook.
         planted: `planted_scores`.
         separations: `separation_curve`.
-        scores: library -> representation -> score; "prototype" among them.
-        table: `summary` of them.
-        curves: `retention_curves` of them.
+        targets: what is to be read, "class" first -> representation -> score of prototypes.
+        table: `summary` of all libraries, for the class.
         sizes: `summary` with other numbers of concepts, with the column concepts.
         forms: `summary` with other forms of sparsification, with the column way.
         released: `as_released`.
@@ -53,8 +52,7 @@ def claims(
         edits: `interventions`, or an empty table.
     """
     prototypes = table[table["library"] == "prototype"].set_index("representation")
-    behind = trainings(list(scores["prototype"]), settings.seeds)
-    sparse = curves[(curves["library"] == "prototype") & np.isclose(curves["sparsity"], SPARSE)].set_index("representation")
+    behind = trainings(list(prototypes.index), settings.seeds)
     return [
         Claim(
             "planted libraries retain what can be derived", "by definition", f"the worst retention within {CLOSE:g} of what is derived",
@@ -68,33 +66,7 @@ def claims(
             "corrected scores of planted classes rise with accuracy (Q2)", "not asked", "least rise between neighbours, above 0",
             _least_rise(separations), low=0,
         ),
-        Claim(
-            "accuracy and raw score rise together (C1)", "yes, in all figures", "Spearman over representations, above 0",
-            rank_correlation(prototypes, "accuracy", "raw"), low=0, trained_seeds=behind,
-        ),
-        Claim(
-            "accuracy and corrected score rise together (C1)", "not asked", "the same",
-            rank_correlation(prototypes[prototypes["refused"] == ""], "accuracy", "corrected"), low=0, trained_seeds=behind,
-        ),
-        Claim(
-            f"at sparsity {SPARSE:g} more accurate representations retain more (C2, Q3)", "at every sparsity",
-            "Spearman of accuracy and retention over representations, above 0",
-            rank_correlation(sparse[["retention"]].join(prototypes[["accuracy"]]), "accuracy", "retention"), low=0, trained_seeds=behind,
-        ),
-        Claim(
-            "retention does not rise as fewer concepts speak (Q4)", "by definition, nearly",
-            f"largest rise between neighbouring sparsities, mean over representations, below {RISE:g}",
-            _largest_rises(curves[curves["library"] == "prototype"]), high=RISE,
-        ),
-        Claim(
-            "concepts from pictures retain more than random directions (Q5)", "not asked",
-            "excess of prototypes in every representation, above 0",
-            of_each_family({name: one.excess for name, one in scores["prototype"].items()}), low=0, trained_seeds=behind,
-        ),
-        Claim(
-            "the excess over random directions grows with accuracy (Q5)", "not asked", "Spearman over representations, above 0",
-            rank_correlation(prototypes, "accuracy", "excess"), low=0, trained_seeds=behind,
-        ),
+        *[claim for target, scores in targets.items() for claim in _over_representations(target, scores, behind)],
         Claim(
             "libraries rank representations alike (Q6)", "in all four figures the same picture",
             f"least Kendall correlation between two visual libraries above {ALIKE:g}",
@@ -128,6 +100,50 @@ def claims(
     ]  # fmt: skip
 
 
+def _over_representations(target, scores, behind):
+    """How scores for one target go with accuracy over representations."""
+    numbers = pd.DataFrame({
+        name: {
+            "accuracy": one.accuracy.value, "raw": one.raw.value, "corrected": one.corrected.value, "excess": one.excess.value,
+            "sparse": float(one.curve.loc[np.isclose(one.curve["sparsity"], SPARSE), "retention"].mean()),
+            "rise": one.curve.sort_values("sparsity")["retention"].diff().max(),
+        }
+        for name, one in scores.items()
+    }).T  # fmt: skip
+
+    def together(column, rows=numbers):
+        return rank_correlation(rows.dropna(subset=[column]), "accuracy", column)
+
+    return [
+        Claim(
+            f"{target}: accuracy and raw score rise together (C1)", "yes, in all figures", "Spearman over representations, above 0",
+            together("raw"), low=0, trained_seeds=behind,
+        ),
+        Claim(
+            f"{target}: accuracy and corrected score rise together (C1)", "not asked", "the same", together("corrected"), low=0,
+            trained_seeds=behind,
+        ),
+        Claim(
+            f"{target}: at sparsity {SPARSE:g} more accurate representations retain more (C2, Q3)", "at every sparsity",
+            "Spearman of accuracy and retention over representations, above 0", together("sparse"), low=0, trained_seeds=behind,
+        ),
+        Claim(
+            f"{target}: retention does not rise as fewer concepts speak (Q4)", "by definition, nearly",
+            f"largest rise between neighbouring sparsities, mean over representations, below {RISE:g}",
+            statistics.student_mean(numbers["rise"]), high=RISE,
+        ),
+        Claim(
+            f"{target}: concepts from pictures retain more than random directions (Q5)", "not asked",
+            "excess of prototypes in every representation, above 0",
+            of_each_family({name: one.excess for name, one in scores.items()}), low=0, trained_seeds=behind,
+        ),
+        Claim(
+            f"{target}: the excess over random directions grows with accuracy (Q5)", "not asked", "Spearman over representations, above 0",
+            together("excess"), low=0, trained_seeds=behind,
+        ),
+    ]  # fmt: skip
+
+
 def _planted(planted):
     """The retention that is furthest from what is derived, with the interval of the worst at either end."""
     rows = planted.dropna(subset=["expected"])
@@ -154,11 +170,6 @@ def _least_rise(separations):
     rows = separations[~separations["refused"]].sort_values("accuracy")
     pairs = zip(rows.iloc[1:].iterrows(), rows.iloc[:-1].iterrows(), strict=True)
     return all_of([_between(later, earlier, "corrected") for (_, later), (_, earlier) in pairs])
-
-
-def _largest_rises(curves):
-    rises = [line.sort_values("sparsity")["retention"].diff().max() for _, line in curves.groupby("representation")]
-    return statistics.student_mean(rises) if len(rises) else None
 
 
 def _kendall_between(table, key):

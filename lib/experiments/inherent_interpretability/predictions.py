@@ -99,15 +99,19 @@ def explained(classifier: ConceptClassifier, features, pictures: Sequence[int], 
         count: concepts named.
 
     Returns:
-        picture, predicted (class), place, concept (index into the library), contribution (to the logit), speaking (how many concepts
-        contribute at all).
+        picture, predicted (class), place, concept (index into the library), activation (normalised; below 0 the picture is less like the
+        concept than like others), contribution (to the logit), speaking (how many concepts contribute at all).
     """
     spoken = classifier.speaking(classifier.activations(np.asarray(features)[pictures]))
     parts = contributions(classifier.head, spoken)
     table = strongest(parts, np.arange(classifier.library.count), count)
     predicted, speaking = classifier.head.predicted(spoken), (spoken != 0).sum(1)
     rows = table["picture"].to_numpy()
-    return table.assign(picture=np.asarray(pictures)[rows], predicted=predicted[rows], speaking=speaking[rows])
+    concept = table["concept"].astype(int)
+    return table.assign(
+        picture=np.asarray(pictures)[rows], concept=concept, activation=spoken[rows, concept], predicted=predicted[rows],
+        speaking=speaking[rows],
+    )  # fmt: skip
 
 
 def _activations(features, library):

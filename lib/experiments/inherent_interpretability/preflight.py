@@ -23,7 +23,7 @@ def check(settings, train: Pictures, test: Pictures) -> None:
             raise ValueError(f"dataset: found {pictures.name} with fewer than two classes; expected labelled pictures")
     if settings.train_seed == settings.test_seed and isinstance(train, Scenes):
         raise ValueError(f"test_seed: found {settings.test_seed}, as train_seed; expected other scenes to test on than to train on")
-    for name in ("encoders", "seeds", "libraries", "sizes", "varied", "sparsities"):
+    for name in ("encoders", "seeds", "libraries", "sizes", "varied", "sparsities", "targets"):
         values = getattr(settings, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
@@ -32,6 +32,11 @@ def check(settings, train: Pictures, test: Pictures) -> None:
         raise ValueError(f"sparsities: found {settings.sparsities}; expected 0 and others below 1, whose end at 1 is known")
     if unknown := [kind for kind in settings.libraries if kind not in KINDS]:
         raise ValueError(f"libraries: found {unknown[0]!r}; expected some of {', '.join(KINDS)}")
+    if settings.targets[0] != "class":
+        raise ValueError(f"targets: found {settings.targets[0]!r} first; expected class, by which most is scored")
+    for target in settings.targets[1:]:
+        if not isinstance(train, Scenes) or target not in FACTORS:
+            raise ValueError(f"targets: found {target!r} for {train.name}; expected class, or for scenes one of {', '.join(FACTORS)}")
     if settings.libraries[0] != "prototype":
         raise ValueError(f"libraries: found {settings.libraries[0]!r} first; expected prototype, by which representations are compared")
     for name in (*settings.encoders, *settings.training, *settings.widths):
@@ -81,6 +86,8 @@ def _check_sizes(settings, train):
 def _check_text(settings, train):
     if "text" in settings.libraries and not settings.names and settings.clip != TRUTH:
         raise ValueError(f"names: found none; expected names of textual concepts, no library 'text', or clip: {TRUTH}")
+    if settings.edited and "text" not in settings.libraries:
+        raise ValueError(f"edited: found {settings.edited} without the library 'text'; expected none, since textual concepts are edited")
     for factor in settings.edited:
         if not isinstance(train, Scenes):
             raise ValueError(f"edited: found {factor!r} with {train.name}; expected none, only scenes can be rendered again")

@@ -15,6 +15,8 @@ from lib.figures import PALETTE
 def explanation_sheet(explained: pd.DataFrame, library: ConceptLibrary, elements: Elements, pictures: Pictures) -> Figure:
     """A row a prediction: the picture, a gap, and one element for each of its concepts; frames say whether it is right.
 
+    Above an element: whether the picture is like it or unlike, and what that adds to the logit.
+
     Args:
         explained: `predictions.explained`.
         library: of a kind that has an element for each concept.
@@ -26,7 +28,7 @@ def explanation_sheet(explained: pd.DataFrame, library: ConceptLibrary, elements
         predicted, truth = int(concepts["predicted"].iloc[0]), int(pictures.labels[picture])
         cells += [pictures.read([picture])[0], None, *elements.crops[library.elements[concepts["concept"]]]]
         borders += [PALETTE[2] if predicted == truth else PALETTE[1], *[None] * (1 + len(concepts))]
-        titles += ["", "", *(f"{value:+.1f}" for value in concepts["contribution"])]
+        titles += ["", "", *(f"{'like' if row.activation > 0 else 'unlike'}: {row.contribution:+.1f}" for row in concepts.itertuples())]
         wrong = "" if predicted == truth else f"\nis: {pictures.class_names[truth]}"
         rows.append(f"said: {pictures.class_names[predicted]}{wrong}")
     width = 2 + int(explained["place"].max())

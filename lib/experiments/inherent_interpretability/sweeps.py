@@ -14,6 +14,7 @@ from lib.concept_libraries.elements import Elements, elements_of
 from lib.concept_libraries.library import ConceptLibrary, random_directions
 from lib.concept_libraries.textual import textual
 from lib.datasets.pictures import Pictures
+from lib.datasets.scenes import FACTORS, Scenes
 from lib.encoders import local
 from lib.experiments.inherent_interpretability.concepts import element_embeddings, visual
 from lib.image_text_similarity import TRUTH
@@ -39,6 +40,23 @@ class World:
         """The same with labels and identities alone: what scoring features needs, small enough to be sent to other processes."""
         train, test = (replace(one, read=_unreadable) for one in (self.train, self.test))
         return replace(self, train=train, test=test, elements=replace(self.elements, crops=self.elements.crops[:0]))
+
+    def labelled_by(self, target: str) -> "World":
+        """The same pictures with the values of a factor of scenes as classes; "class" changes nothing.
+
+        Raises:
+            ValueError: if there is no such factor.
+        """
+        if target == "class":
+            return self
+        if not isinstance(self.train, Scenes) or target not in FACTORS:
+            raise ValueError(f"targets: found {target!r} for {self.train.name}; expected class, or for scenes one of {', '.join(FACTORS)}")
+        values = FACTORS[target]
+        train, test = (
+            replace(one, labels=pd.Categorical(one.factors[target], values).codes.astype(np.int64), class_names=values)
+            for one in (self.train, self.test)
+        )
+        return replace(self, train=train, test=test, elements=replace(self.elements, classes=train.labels[self.elements.pictures]))
 
 
 def _unreadable(indices):
