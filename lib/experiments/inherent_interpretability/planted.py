@@ -48,10 +48,8 @@ def planted_scores(*, pictures: int = 3000, sparsities: Sequence[float] = GRID, 
         curve = one.curve[["sparsity", "kept", "retention", "low", "high"]].assign(case=case, expected=np.nan)
         if case == "beside the class means":
             curve["expected"] = one.chance / one.accuracy.value  # nothing of the class is left
-        elif case == "the class means":
-            curve.loc[curve["kept"] >= 1, "expected"] = 1.0  # one concept is enough
         else:
-            curve.loc[curve["sparsity"] == 0, "expected"] = 1.0  # the logits can be had back linearly
+            curve.loc[curve["sparsity"] == 0, "expected"] = 1.0  # the best logits are linear in these activations
         rows.append(curve)
     return pd.concat(rows, ignore_index=True)
 
