@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     tables.set_defaults(command=_readme)
 
     fetch = commands.add_parser("fetch", help="fetch weights or pictures ahead of a run")
-    fetch.add_argument("name")
+    fetch.add_argument("name", help="a data set or the weights of a network; a name that is not known lists all that are")
     fetch.set_defaults(command=_fetch)
     return parser
 
