@@ -19,6 +19,9 @@ TABLES = {
         "quantized_reversed_probing_against_scikit_learn": {"step", "against", "seconds", "objective", "peak_megabytes", "ratio", "goal"},
         "quantized_reversed_probing_scaling": {"what", "changed", "value", "seconds"},
     },
+    "inherent_interpretability": {
+        "inherent_interpretability": {"against", "seconds", "their_seconds", "accuracy", "their_accuracy", "ratio", "goal", "reached"},
+    },
     "scenes_rendering": {"scenes_rendering": {"size", "batch", "pictures_a_minute", "goal", "reached"}},
     "memory_of_extremes": {"memory_of_extremes": {"units", "pictures", "before", "streaming", "with_result", "state"}},
 }
