@@ -40,7 +40,8 @@ def fitted_head(
         tuned: (n,) bool: the rows that choose the penalty.
         classes: how many there are.
         penalties: candidates, in nats per squared weight, tried as `LogisticProblem.tuned` says.
-        similar: a head on nearly the same inputs, from which to start.
+        similar: a head on nearly the same inputs, from which to start. Only the neighbours of its penalty are tried, and further ones as
+            long as the best is at the end of what was tried.
 
     Raises:
         ValueError: if no row is left to fit on or to tune on, or no penalty is given.
@@ -56,8 +57,20 @@ def fitted_head(
     def loss(fitted):
         return -float(fitted.log_probabilities(held_out)[np.arange(len(truth)), truth].mean(dtype=np.float64))
 
-    chosen = problem.tuned(penalties, loss, similar=similar.fits if similar else None)
-    return LinearHead(chosen.classifier, scale, chosen.loss, chosen.fits)
+    penalties, fits, tried = sorted(set(penalties)), dict(similar.fits) if similar else {}, set()
+    wanted = _neighbours(penalties, similar.classifier.penalty) if similar else set(penalties)
+    while True:
+        tried |= wanted
+        chosen = problem.tuned(tried, loss, similar=fits)
+        fits |= chosen.fits
+        wanted = _neighbours(penalties, chosen.classifier.penalty)
+        if not similar or wanted <= tried:
+            return LinearHead(chosen.classifier, scale, chosen.loss, fits)
+
+
+def _neighbours(penalties, centre):
+    place = int(np.searchsorted(penalties, centre))
+    return set(penalties[max(place - 1, 0) : place + 2])
 
 
 def tuning_rows(labels, *, share: float = TUNING_SHARE, seed: int = 0) -> np.ndarray:

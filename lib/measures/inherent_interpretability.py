@@ -41,7 +41,7 @@ class InherentInterpretability:
     normalised: Estimate  # over the width of the grid
     full: Estimate  # on [0, 1]
     corrected: Estimate  # as `full`, of retention with chance taken off; NaN where the accuracy is not clearly above chance
-    excess: Estimate  # `full` minus that of random directions
+    excess: Estimate  # `full` minus that of random directions; NaN without such
     accuracy: Estimate  # of the head on the representation itself
     chance: float  # accuracy of always saying the commonest class
     refused: str  # why there is no corrected score, or ""
@@ -53,7 +53,7 @@ class InherentInterpretability:
     by_chance: np.ndarray  # (test pictures,) bool: of the commonest training class
     test_labels: np.ndarray  # (test pictures,)
     heads: tuple[LinearHead, ...]  # of the first library, one a sparsity
-    settings: Mapping[str, float | int | str | None]
+    settings: Mapping[str, object]
 
 
 def area(sparsities: Sequence[float], retention) -> tuple[float, float]:
@@ -94,6 +94,7 @@ def inherent_interpretability(
     features, labels, test_features, test_labels, libraries: ConceptLibrary | Sequence[ConceptLibrary], *,
     sparsities: Sequence[float] = GRID, form: str = "mask", order: str = "least", normalisation: str | None = None, banks: int = 3,
     penalties: Sequence[float] = PENALTIES, bootstrap: int = 1000, seed: int = 0, test_source: Mapping[str, object] | None = None,
+    like: "InherentInterpretability | None" = None,
 ) -> InherentInterpretability:  # fmt: skip
     """Score a representation.
 
@@ -110,48 +111,59 @@ def inherent_interpretability(
         form: of the sparsification, see `lib.sparse_concepts.sparsified`.
         order: which concepts go first, see `lib.sparse_concepts.ranks`.
         normalisation: of the activations; by default that of the libraries.
-        banks: libraries of random directions to compare with.
+        banks: libraries of random directions to compare with; of 0, there is no excess.
         penalties: of the heads.
         bootstrap: resamples.
         seed: of the rows that choose penalties, of random directions and of the bootstrap.
         test_source: identity of the test pictures; a library made from them is warned of and marked as `leaked`.
+        like: a score of the same features with another library of this size and the same settings, whose heads on the representation and
+            on random directions serve again.
 
     Raises:
         ValueError: if shapes disagree, values are not finite, there is one class only, a class has fewer than two training pictures or a
-            test class none, libraries differ in size, or a setting is out of range.
+            test class none, libraries differ in size, a setting is out of range, or `like` has other ones.
     """
     libraries = [libraries] if isinstance(libraries, ConceptLibrary) else list(libraries)
     features, labels, test_features, test_labels, classes = _checked(features, labels, test_features, test_labels)
     grid = checked_grid(sparsities)
     if len({one.vectors.shape for one in libraries}) != 1:
         raise ValueError(f"libraries: found {[one.vectors.shape for one in libraries]}; expected one size, e.g. several draws of a kind")
-    if banks < 1 or bootstrap < 1:
-        raise ValueError(f"banks, bootstrap: found {banks} and {bootstrap}; expected at least 1")
+    if banks < 0 or bootstrap < 1:
+        raise ValueError(f"banks, bootstrap: found {banks} and {bootstrap}; expected at least 0 and 1")
     leaked = bool(test_source) and any(one.source == test_source for one in libraries)
     if leaked:
         message = "libraries: found concepts made from the test pictures; expected training pictures (scores are too high)"
         warnings.warn(message, stacklevel=2)
     count, dims = libraries[0].vectors.shape
     how = libraries[0].normalisation if normalisation is None else normalisation
-    settings = {"form": form, "order": order, "normalisation": how, "penalties": penalties, "seed": seed}
+    settings = {"form": form, "order": order, "normalisation": how, "penalties": tuple(penalties), "seed": seed}
+    control = {"concepts": count, "dims": dims, "banks": banks, "pictures": len(labels), "classes": classes, **settings}
     tuned = tuning_rows(labels, seed=seed)
-    whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
-    commonest = np.bincount(labels).argmax()
     data = (features, labels, test_features, test_labels, tuned, classes, grid)
     found = [correct_through(library, *data, **settings) for library in libraries]
-    random = [correct_through(random_directions(count, dims, seed=seed + number), *data, **settings) for number in range(banks)]
-    correct, correct_random = (np.stack([one[0] for one in several]) for several in (found, random))
-    correct_whole = whole.predicted(test_features) == test_labels
-    by_chance = test_labels == commonest
+    if like is not None:
+        _check_alike(like, control, grid, test_labels)
+        correct_whole, correct_random = like.correct_representation, like.correct_random
+    else:
+        whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
+        correct_whole = whole.predicted(test_features) == test_labels
+        random = [correct_through(random_directions(count, dims, seed=seed + number), *data, **settings)[0] for number in range(banks)]
+        correct_random = np.reshape(random, (banks, len(grid), len(test_labels))).astype(bool)
     return _scored(
-        correct=correct, correct_random=correct_random, correct_representation=correct_whole, by_chance=by_chance,
-        test_labels=test_labels, grid=grid, losses=found[0][2], heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
-        settings={
-            "concepts": count, "dims": dims, "libraries": len(libraries), "kind": libraries[0].kind, "banks": banks,
-            "pictures": len(labels), "tested": len(test_labels), "classes": classes, "bootstrap": bootstrap,
-            **{name: value for name, value in settings.items() if name != "penalties"},
+        correct=np.stack([one[0] for one in found]), correct_random=correct_random, correct_representation=correct_whole,
+        by_chance=test_labels == np.bincount(labels).argmax(), test_labels=test_labels, grid=grid, losses=found[0][2],
+        heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
+        settings=control | {
+            "libraries": len(libraries), "kind": libraries[0].kind, "tested": len(test_labels), "bootstrap": bootstrap
         },
     )  # fmt: skip
+
+
+def _check_alike(like, control, grid, test_labels):
+    if not np.array_equal(like.test_labels, test_labels) or not np.array_equal(like.curve["sparsity"], grid):
+        raise ValueError("like: found a score of other test pictures or sparsities; expected the same")
+    if others := [name for name, value in control.items() if like.settings[name] != value]:
+        raise ValueError(f"like: found {others[0]} {like.settings[others[0]]!r}; expected {control[others[0]]!r}, as here")
 
 
 def correct_through(
@@ -205,8 +217,8 @@ def paired_difference(
     same = np.array_equal(first.test_labels, second.test_labels)
     if not same or not np.array_equal(first.curve["sparsity"], second.curve["sparsity"]):
         raise ValueError("first, second: found other test pictures or sparsities; expected the same")
-    if number == "corrected" and (first.refused or second.refused):
-        raise ValueError(f"number: found 'corrected', which one of the two has not ({first.refused or second.refused})")
+    if np.isnan([getattr(one, number).value for one in (first, second)]).any():
+        raise ValueError(f"number: found {number!r}, which one of the two has not ({first.refused or second.refused or 'no banks'})")
     weights = _weights(len(first.by_chance), bootstrap, generator(seed, 76))
     values = [_numbers(one, weights, seed=seed + place)[number] for place, one in enumerate((first, second))]
     return _estimate(values[0] - values[1], len(first.by_chance))
@@ -223,6 +235,8 @@ def _numbers(found, weights, *, seed):
     accuracy, chance = weights @ found.correct_representation, weights @ found.by_chance
 
     def accuracies(several):
+        if not len(several):
+            return np.full((len(weights), several.shape[1]), np.nan)
         each = np.einsum("rp,lsp->rls", weights, several.astype(float), optimize=True)
         chosen = np.concatenate([np.arange(len(several))[None], rng.integers(0, len(several), (len(weights) - 1, len(several)))])
         return np.take_along_axis(each, chosen[:, :, None], 1).mean(1)  # (1 + resamples, sparsities)
@@ -258,7 +272,8 @@ def _scored(
         correct_representation=correct_representation, by_chance=by_chance, test_labels=test_labels, heads=heads, settings=settings,
     )  # fmt: skip
     numbers = _numbers(found, _weights(tested, bootstrap, generator(seed, 76)), seed=seed)
-    estimates = {name: _estimate(numbers[name], tested) for name in NUMBERS if not (refused and name == "corrected")}
+    missing = {"corrected": bool(refused), "excess": not len(correct_random)}
+    estimates = {name: _estimate(numbers[name], tested) for name in NUMBERS if not missing.get(name)}
     curve = curve.assign(
         accuracy=numbers["accuracies"][0], retention=numbers["retention"][0], low=np.nanquantile(numbers["retention"][1:], 0.025, axis=0),
         high=np.nanquantile(numbers["retention"][1:], 0.975, axis=0), random=numbers["random"][0],

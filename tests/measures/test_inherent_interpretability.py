@@ -8,7 +8,7 @@ from scipy.stats import ortho_group
 
 from lib.concept_libraries.library import given, prototypes, random_directions
 from lib.linear_head import fitted_head, tuning_rows
-from lib.measures.inherent_interpretability import GRID, area, inherent_interpretability, paired_difference
+from lib.measures.inherent_interpretability import GRID, NUMBERS, area, inherent_interpretability, paired_difference
 
 CLASSES, DIMS, PICTURES = 10, 64, 2000
 DENSE = {"sparsities": (0.0, 0.5), "banks": 1, "bootstrap": 200}
@@ -215,8 +215,33 @@ def test_settings_and_libraries_that_do_not_fit_are_named(world):
         score(world, np.ones((3, 5)))
     with pytest.raises(ValueError, match=r"libraries: found \[\(10, 64\), \(11, 64\)\]; expected one size"):
         inherent_interpretability(*world[:4], [random_directions(count, DIMS) for count in (10, 11)])
-    with pytest.raises(ValueError, match="banks, bootstrap: found 0 and 200"):
-        score(world, world[4], banks=0)
+    with pytest.raises(ValueError, match="banks, bootstrap: found -1 and 200"):
+        score(world, world[4], banks=-1)
+
+
+def test_without_random_directions_there_is_no_excess(world):
+    found = score(world, world[4], banks=0)
+    assert np.isnan(found.excess.value) and found.curve["random"].isna().all() and found.correct_random.shape == (0, 2, len(world[3]))
+    assert found.full == score(world, world[4]).full
+    with pytest.raises(ValueError, match=r"number: found 'excess', which one of the two has not \(no banks\)"):
+        paired_difference(found, found, "excess")
+
+
+def test_heads_on_random_directions_serve_several_libraries_of_a_size(world):
+    first, library = score(world, random_directions(10, DIMS, seed=5)), random_directions(10, DIMS, seed=6)
+    again, anew = score(world, library, like=first), score(world, library)
+    assert again.correct_random is first.correct_random
+    assert all(getattr(again, name) == getattr(anew, name) for name in NUMBERS)
+    for change, message in (
+        ({"seed": 1}, "like: found seed 0; expected 1, as here"),
+        ({"banks": 2}, "like: found banks 1; expected 2, as here"),
+        ({"normalisation": "picture"}, "like: found normalisation 'none'; expected 'picture'"),
+        ({"sparsities": (0.0, 0.9)}, "like: found a score of other test pictures or sparsities"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            score(world, library, like=first, **change)
+    with pytest.raises(ValueError, match="like: found concepts 10; expected 11, as here"):
+        score(world, random_directions(11, DIMS), like=first)
 
 
 def test_a_difference_is_paired_by_picture(world):

@@ -135,12 +135,13 @@ def compared(
             own = (objective.head(shown).argmax(1).numpy() == truth).mean()
             said = (objective.concept_head(objective.interpretation(shown)).argmax(1).numpy() == truth).mean()
         rows.append({"start": start, "variant": name, "own": own, "said": said if variants[name].weight else np.nan})
-    library = Library("prototype", concepts, draws=1)
-    work = partial(scored, library=library, world=world.without_pixels(), seed=seed, settings=settings)
+    libraries = {"prototype": Library("prototype", concepts, draws=1)}
+    work = partial(scored, libraries=libraries, world=world.without_pixels(), seed=seed, settings=settings)
     found = processes.share_out(work, pieces, description="scores after fine-tuning")
     numbers = ("accuracy", "full", "normalised", "corrected", "excess")
+    scores = [one["prototype"] for one in found.values()]
     return pd.DataFrame([
-        row | {number: getattr(one, number).value for number in numbers} for row, one in zip(rows, found.values(), strict=True)
+        row | {number: getattr(one, number).value for number in numbers} for row, one in zip(rows, scores, strict=True)
     ])  # fmt: skip
 
 

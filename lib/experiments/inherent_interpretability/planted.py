@@ -81,4 +81,4 @@ def _at_separation(separation, *, library, pictures, seed):
 
 
 def _scored(library, *, world, sparsities, seed):
-    return inherent_interpretability(*world, library, sparsities=sparsities, banks=1, seed=seed)
+    return inherent_interpretability(*world, library, sparsities=sparsities, banks=0, seed=seed)

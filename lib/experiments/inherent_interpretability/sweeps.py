@@ -139,40 +139,44 @@ def scores_of(
 
     A textual library of which no concept passes the filters gives no score.
     """
-    work = partial(scored, world=world.without_pixels(), seed=seed, settings=settings)
-    pieces = {(label, name): (one, library) for label, library in libraries.items() for name, one in features.items()}
-    found = processes.share_out(work, pieces, description=description)
-    return {label: {name: found[label, name] for name in features if found[label, name] is not None} for label in libraries}
+    work = partial(scored, libraries=libraries, world=world.without_pixels(), seed=seed, settings=settings)
+    found = processes.share_out(work, {name: (one,) for name, one in features.items()}, description=description)
+    return {label: {name: one[label] for name, one in found.items() if label in one} for label in libraries}
 
 
 def scores_with(
     features: Mapping[str, Features], world: World, library: Library, ways: Mapping[str, Mapping], *, seed: int = 0, **settings
 ) -> dict[str, dict[str, InherentInterpretability]]:  # fmt: skip
     """The same library scored in several ways: way -> representation -> score; ways: name -> settings of the measure."""
-    work = partial(scored, library=library, world=world.without_pixels(), seed=seed)
-    pieces = {(way, name): (one, settings | given) for way, given in ways.items() for name, one in features.items()}
-    found = processes.share_out(partial(_with_settings, work), pieces, description="ways to score")
-    return {way: {name: found[way, name] for name in features} for way in ways}
+    work = partial(_in_ways, library=library, ways=ways, world=world.without_pixels(), seed=seed, settings=settings)
+    found = processes.share_out(work, {name: (one,) for name, one in features.items()}, description="ways to score")
+    return {way: {name: one[way] for name, one in found.items()} for way in ways}
 
 
-def _with_settings(work, features, settings):
-    return work(features, settings=settings)
+def _in_ways(features, *, library, ways, world, seed, settings):
+    one = {"the": library}
+    return {way: scored(features, one, world=world, seed=seed, settings=settings | given)["the"] for way, given in ways.items()}
 
 
 def scored(
-    features: Features, library: Library, *, world: World, seed: int = 0, settings: Mapping = MappingProxyType({})
-) -> InherentInterpretability | None:  # fmt: skip
-    """The score of one representation with one library; None where no name of a textual one passes its filters."""
-    try:
-        libraries = libraries_of(features, world, library, seed=seed)
-    except ValueError as error:
-        if library.kind == "text" and str(error).startswith(("least_seen", "least_similarity")):
-            return None
-        raise
-    return inherent_interpretability(
-        features.train, world.train.labels, features.test, world.test.labels, libraries, test_source=world.test.identity, seed=seed,
-        **settings,
-    )  # fmt: skip
+    features: Features, libraries: Mapping[str, Library], *, world: World, seed: int = 0, settings: Mapping = MappingProxyType({})
+) -> dict[str, InherentInterpretability]:  # fmt: skip
+    """The scores of one representation with several libraries; without those of textual ones of which no name passes the filters."""
+    found, controls = {}, {}
+    for label, library in libraries.items():
+        try:
+            drawn = libraries_of(features, world, library, seed=seed)
+        except ValueError as error:
+            if library.kind == "text" and str(error).startswith(("least_seen", "least_similarity")):
+                continue
+            raise
+        control = drawn[0].count, drawn[0].normalisation  # random directions of the same number serve several libraries
+        found[label] = inherent_interpretability(
+            features.train, world.train.labels, features.test, world.test.labels, drawn, test_source=world.test.identity, seed=seed,
+            like=controls.get(control), **settings,
+        )  # fmt: skip
+        controls.setdefault(control, found[label])
+    return found
 
 
 def summary(scores: Mapping[str, Scores], key: str = "library") -> pd.DataFrame:
