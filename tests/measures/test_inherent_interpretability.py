@@ -221,7 +221,9 @@ def test_settings_and_libraries_that_do_not_fit_are_named(world):
 
 def test_without_random_directions_there_is_no_excess(world):
     found = score(world, world[4], banks=0)
-    assert np.isnan(found.excess.value) and found.curve["random"].isna().all() and found.correct_random.shape == (0, 2, len(world[3]))
+    assert np.isnan(found.excess.value)
+    assert found.curve["random"].isna().all()
+    assert found.correct_random.shape == (0, 2, len(world[3]))
     assert found.full == score(world, world[4]).full
     with pytest.raises(ValueError, match=r"number: found 'excess', which one of the two has not \(no banks\)"):
         paired_difference(found, found, "excess")
