@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from lib.concept_heads import correct_through
 from lib.concept_libraries.library import random_directions
 from lib.linear_head import tuning_rows
 from lib.machine import describe
-from lib.measures.inherent_interpretability import GRID, correct_through
+from lib.measures.inherent_interpretability import GRID
 from lib.paths import ROOT
 from lib.sparse_concepts import concept_activations, kept, normalised, ranks, sparsified
 from lib.tables import write_csv
@@ -46,8 +47,8 @@ def classes_of(pictures: int, dims: int, classes: int):
 def ours(world, library, tuned, classes):
     """Seconds, mean accuracy, and the chosen penalties."""
     start = time.perf_counter()
-    correct, heads, _ = correct_through(library, *world, tuned, classes, np.array(GRID))
-    return time.perf_counter() - start, correct.mean(), [(head.classifier.penalty, head.scale) for head in heads]
+    found = correct_through(library.vectors, *world, tuned, classes, np.array(GRID))
+    return time.perf_counter() - start, found["correct"].mean(), found["penalty"]
 
 
 def theirs(world, library, tuned, fit):
@@ -66,8 +67,8 @@ def theirs(world, library, tuned, fit):
 
 def scikit_learn(chosen):
     def fit(inputs, labels, number):
-        penalty, scale = chosen[number]
-        model = LogisticRegression(C=1 / (penalty * len(labels)), tol=1e-4, max_iter=1000)
+        scale = np.sqrt(np.square(inputs, dtype=np.float64).mean())  # as ours does, for the penalty to mean the same
+        model = LogisticRegression(C=1 / (chosen[number] * len(labels)), tol=1e-4, max_iter=1000)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(inputs / np.float32(scale), labels)

@@ -4,7 +4,7 @@ The same rule serves every representation that is to be compared, so that a diff
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,8 +40,7 @@ def fitted_head(
         tuned: (n,) bool: the rows that choose the penalty.
         classes: how many there are.
         penalties: candidates, in nats per squared weight, tried as `LogisticProblem.tuned` says.
-        similar: a head on nearly the same inputs, from which to start. Only the neighbours of its penalty are tried, and further ones as
-            long as the best is at the end of what was tried.
+        similar: a head on nearly the same inputs, from which to start.
 
     Raises:
         ValueError: if no row is left to fit on or to tune on, or no penalty is given.
@@ -51,26 +50,23 @@ def fitted_head(
         raise ValueError(f"tuned: found {tuned.sum()} of {len(tuned)} rows; expected some, and some left to fit on")
     scale = float(np.sqrt(np.square(inputs[~tuned], dtype=np.float64).mean())) or 1.0
     inputs = inputs / np.float32(scale)
-    problem = LogisticProblem(inputs[~tuned], labels[~tuned], classes=classes)
-    held_out, truth = inputs[tuned], labels[tuned]
+    speaking = inputs[~tuned].any(0)  # a concept that is always 0 has weights of 0, and only slows the fit
+    problem = LogisticProblem(inputs[~tuned][:, speaking], labels[~tuned], classes=classes)
+    held_out, truth = inputs[tuned][:, speaking], labels[tuned]
 
     def loss(fitted):
         return -float(fitted.log_probabilities(held_out)[np.arange(len(truth)), truth].mean(dtype=np.float64))
 
-    penalties, fits, tried = sorted(set(penalties)), dict(similar.fits) if similar else {}, set()
-    wanted = _neighbours(penalties, similar.classifier.penalty) if similar else set(penalties)
-    while True:
-        tried |= wanted
-        chosen = problem.tuned(tried, loss, similar=fits)
-        fits |= chosen.fits
-        wanted = _neighbours(penalties, chosen.classifier.penalty)
-        if not similar or wanted <= tried:
-            return LinearHead(chosen.classifier, scale, chosen.loss, fits)
+    starts = {one: replace(fit, weights=fit.weights[speaking]) for one, fit in similar.fits.items()} if similar else None
+    chosen = problem.tuned(penalties, loss, similar=starts)
+    fits = {one: replace(fit, weights=_spread(fit.weights, speaking)) for one, fit in chosen.fits.items()}
+    return LinearHead(fits[chosen.classifier.penalty], scale, chosen.loss, fits)
 
 
-def _neighbours(penalties, centre):
-    place = int(np.searchsorted(penalties, centre))
-    return set(penalties[max(place - 1, 0) : place + 2])
+def _spread(weights, speaking):
+    every = np.zeros((len(speaking), weights.shape[1]), np.float32)
+    every[speaking] = weights
+    return every
 
 
 def tuning_rows(labels, *, share: float = TUNING_SHARE, seed: int = 0) -> np.ndarray:

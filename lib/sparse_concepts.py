@@ -10,13 +10,12 @@ FORMS = ("mask", "soft", "reweight")
 ORDERS = ("least", "most", "random")
 
 
-def concept_activations(features, vectors, *, unit_length: bool = True) -> np.ndarray:
-    """How strongly each concept is present in each picture, (pictures, concepts) float32: a = V x.
+def concept_activations(features, vectors) -> np.ndarray:
+    """How strongly each concept is present in each picture, (pictures, concepts) float32: a = V x, with rows of V of length 1.
 
     Args:
         features: (pictures, dims).
         vectors: (concepts, dims), none of them 0.
-        unit_length: whether every vector is divided by its length first.
 
     Raises:
         ValueError: if dimensions disagree, a value is not finite, or a vector is 0.
@@ -28,10 +27,20 @@ def concept_activations(features, vectors, *, unit_length: bool = True) -> np.nd
     for name, values in (("features", features), ("vectors", vectors)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected none")
-    lengths = np.linalg.norm(vectors, axis=1)
+    return features @ unit_rows(vectors).T
+
+
+def unit_rows(vectors) -> np.ndarray:
+    """(concepts, dims) float32, each row divided by its length.
+
+    Raises:
+        ValueError: if a row is 0.
+    """
+    vectors = np.asarray(vectors, np.float64)  # squares of very long or short ones are out of reach of float32
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not lengths.all():
         raise ValueError(f"vectors: found {np.count_nonzero(lengths == 0)} that are 0; expected directions")
-    return features @ (vectors / lengths[:, None] if unit_length else vectors).T
+    return (vectors / lengths).astype(np.float32)
 
 
 def normalised(activations, reference=None, *, how: str = "picture") -> np.ndarray:
@@ -52,8 +61,9 @@ def normalised(activations, reference=None, *, how: str = "picture") -> np.ndarr
         return centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + 1e-5)
     if how == "concept":
         reference = activations if reference is None else np.asarray(reference, np.float32)
-        spread = reference.std(0)
-        return (activations - reference.mean(0)) / np.where(spread > 0, spread, np.inf)
+        mean, spread = reference.mean(0, dtype=np.float64), reference.std(0, dtype=np.float64)
+        constant = spread <= 1e-6 * np.abs(mean)  # and says nothing
+        return ((activations - mean) / np.where(constant, np.inf, spread)).astype(np.float32)
     if how != "none":
         raise ValueError(f"normalisation: found {how!r}; expected one of {', '.join(NORMALISATIONS)}")
     return activations

@@ -37,12 +37,17 @@ def end_to_end(
         source: identity of the pictures that elements were cut from.
 
     Raises:
-        ValueError: if shapes disagree or there are fewer elements than concepts.
+        ValueError: if shapes disagree, a value is not finite, labels are no integers from 0, or there are fewer elements than concepts.
     """
     embeddings, features, labels = np.asarray(embeddings, np.float32), np.asarray(features, np.float32), np.asarray(labels)
     if embeddings.ndim != 2 or features.ndim != 2 or embeddings.shape[1] != features.shape[1] or labels.shape != features.shape[:1]:
         found = f"{embeddings.shape}, {features.shape} and {labels.shape}"
         raise ValueError(f"embeddings, features, labels: found shapes {found}; expected (elements, dims), (pictures, dims), (pictures,)")
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(f"labels: found {labels.dtype}, e.g. {labels[0]!r}; expected integers from 0")
+    for name, values in (("embeddings", embeddings), ("features", features)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected none")
     if not 1 <= concepts <= len(embeddings):
         raise ValueError(f"concepts: found {concepts} for {len(embeddings)} elements; expected 1 to {len(embeddings)}")
     generator = torch.Generator().manual_seed(seed)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lib.keyed_random import generator
 from lib.quantisation import quantise
+from lib.sparse_concepts import NORMALISATIONS, unit_rows
 
 KINDS = ("prototype", "cluster", "end2end", "text", "random", "given")
 
@@ -31,8 +32,11 @@ class ConceptLibrary:
             raise ValueError(f"kind: found {self.kind!r}; expected one of {', '.join(KINDS)}")
         if not np.isfinite(vectors).all():
             raise ValueError(f"vectors: found {np.count_nonzero(~np.isfinite(vectors))} values that are not finite; expected none")
-        if empty := int((np.linalg.norm(vectors, axis=1) == 0).sum()):
-            raise ValueError(f"vectors: found {empty} that are 0; expected directions")
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"normalisation: found {self.normalisation!r}; expected one of {', '.join(NORMALISATIONS)}")
+        if self.names and len(self.names) != len(vectors):
+            raise ValueError(f"names: found {len(self.names)} for {len(vectors)} concepts; expected one each, or none")
+        unit_rows(vectors)
 
     @property
     def count(self) -> int:
@@ -42,7 +46,7 @@ class ConceptLibrary:
     @property
     def repeated(self) -> int:
         """Concepts whose direction another one has already (cosine above 0.9999)."""
-        directions = _unit(self.vectors)
+        directions = unit_rows(self.vectors)
         alike = np.triu(directions @ directions.T, 1) > 0.9999
         return int(alike.any(0).sum())
 
@@ -102,7 +106,7 @@ def clusters(embeddings, concepts: int, *, starts: int = 2, seed: int = 0, sourc
         raise ValueError(f"concepts: found {concepts} for {found.count} different elements; expected no more concepts than these")
     sums = np.zeros((concepts, directions.shape[1]))
     np.add.at(sums, found.labels, directions)
-    centroids = _unit(sums.astype(np.float32))
+    centroids = _unit(sums)
     nearest = np.array([members[(directions[members] @ centroids[one]).argmax()] for one, members in enumerate(_members(found.labels))])
     settings = {"concepts": concepts, "starts": starts, "seed": seed}
     return ConceptLibrary(centroids, "cluster", elements=nearest, source=source or {}, settings=settings)
@@ -134,6 +138,7 @@ def _checked(embeddings, concepts):
 
 def _unit(vectors):
     """Rows of length 1; rows that are 0 stay so, and are refused where they would become a concept."""
+    vectors = np.asarray(vectors, np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 

@@ -16,6 +16,7 @@ import torch
 
 from lib.concept_libraries.library import ConceptLibrary
 from lib.keyed_random import generator
+from lib.torch_threads import exactly
 
 LEAST_SEEN = 0.25  # mean of a concept's five highest CLIP similarities
 LEAST_SIMILARITY = 0.45  # of a learned concept with its name, on pictures that were not fitted to
@@ -56,9 +57,16 @@ def textual(
         ConceptLibrary with z-scored activations; `settings` says how many names each filter left out.
 
     Raises:
-        ValueError: if shapes disagree, or a filter leaves none.
+        ValueError: if shapes disagree, a value is not finite, a name is repeated, or a filter leaves none.
     """
     features, similarities, held_out = np.asarray(features, np.float32), np.asarray(similarities, np.float32), np.asarray(held_out, bool)
+    if features.ndim != 2:
+        raise ValueError(f"features: found shape {features.shape}; expected (pictures, dims)")
+    for name, values in (("features", features), ("similarities", similarities)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(values))} values that are not finite; expected none")
+    if len(set(names)) < len(names):
+        raise ValueError(f"names: found {len(names) - len(set(names))} repeated; expected each once")
     if similarities.shape != (len(features), len(names)) or held_out.shape != (len(features),):
         found = f"{similarities.shape} and {held_out.shape} for {len(features)} pictures and {len(names)} names"
         raise ValueError(f"similarities, held_out: found shapes {found}; expected (pictures, names) and (pictures,)")
@@ -81,6 +89,7 @@ def textual(
     )  # fmt: skip
 
 
+@exactly(1)
 def _learned(features, similarities, held_out, seed):
     """Directions (concepts, dims) by Adam, and the similarity of each on held-out pictures; stops when a check is no better."""
     spread = np.sqrt(np.square(features[~held_out] - features[~held_out].mean(0)).mean())

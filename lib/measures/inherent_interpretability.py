@@ -9,23 +9,27 @@ head predicts the class from what is left. The accuracy of that head over the ac
 What is not established from the paper is settled so (specs/iis.md): heads on both sides come from one convex solver with one rule for
 the penalty, chosen on a part of the training pictures; exactly k(s) = M - floor(M s) concepts are kept; activations are standardised per
 picture without learned scales; the integral is reported as the authors' trapezoid (`raw`), divided by the width of its grid (`normalised`),
-and on [0, 1] with the end at s = 1 where a head knows nothing but the commonest class (`full`).
+and on [0, 1] with the end at s = 1 where a head knows nothing but how common classes are (`full`).
 
 Raw scores are U-shaped in accuracy: a representation at chance retains all of nothing. So retention is also given with chance taken off,
-(Acc_s - p0) / (Acc - p0), and a representation whose accuracy is not clearly above chance gets no score.
+(Acc_s - p0) / (Acc - p0), and a representation whose accuracy is not clearly above chance gets no such score. Chance p0 is the better of
+two guesses that do not look at the picture: always the commonest training class, or classes as often as in training (with classes about
+equally common, the commonest one is an accident).
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from lib.concept_heads import correct_through
 from lib.concept_libraries.library import ConceptLibrary, random_directions
 from lib.keyed_random import generator
-from lib.linear_head import PENALTIES, LinearHead, fitted_head, tuning_rows
-from lib.sparse_concepts import concept_activations, kept, normalised, ranks, sparsified
+from lib.linear_head import PENALTIES, fitted_head, tuning_rows
+from lib.sparse_concepts import kept
 from lib.statistics import Estimate
 
 NUMBERS = ("raw", "normalised", "full", "corrected", "excess", "accuracy")
@@ -43,17 +47,16 @@ class InherentInterpretability:
     corrected: Estimate  # as `full`, of retention with chance taken off; NaN where the accuracy is not clearly above chance
     excess: Estimate  # `full` minus that of random directions; NaN without such
     accuracy: Estimate  # of the head on the representation itself
-    chance: float  # accuracy of always saying the commonest class
+    chance: float  # accuracy of a guess that does not look at the picture
     refused: str  # why there is no corrected score, or ""
     leaked: bool  # a library was made from the test pictures: scores are too high
-    curve: pd.DataFrame  # sparsity, kept, accuracy, retention with low and high, corrected, random (retention), training_loss
+    curve: pd.DataFrame  # sparsity, kept, accuracy, retention, low, high, corrected, random; of the first library what heads report
     correct: np.ndarray  # (libraries, sparsities, test pictures) bool
     correct_random: np.ndarray  # (libraries, sparsities, test pictures) bool
     correct_representation: np.ndarray  # (test pictures,) bool
-    by_chance: np.ndarray  # (test pictures,) bool: of the commonest training class
+    by_chance: np.ndarray  # (test pictures,) how probably the guess is right
     test_labels: np.ndarray  # (test pictures,)
-    heads: tuple[LinearHead, ...]  # of the first library, one a sparsity
-    settings: Mapping[str, object]
+    settings: Mapping[str, float | int | str | None]
 
 
 def area(sparsities: Sequence[float], retention) -> tuple[float, float]:
@@ -94,12 +97,13 @@ def inherent_interpretability(
     features, labels, test_features, test_labels, libraries: ConceptLibrary | Sequence[ConceptLibrary], *,
     sparsities: Sequence[float] = GRID, form: str = "mask", order: str = "least", normalisation: str | None = None, banks: int = 3,
     penalties: Sequence[float] = PENALTIES, bootstrap: int = 1000, seed: int = 0, test_source: Mapping[str, object] | None = None,
-    like: "InherentInterpretability | None" = None,
+    through: Callable[..., dict[str, np.ndarray]] = correct_through,
 ) -> InherentInterpretability:  # fmt: skip
     """Score a representation.
 
     The intervals are of a joint bootstrap: test pictures are resampled for numerator and denominator at once, and with them the libraries
-    and the random ones.
+    and the random ones, whose deviations from their mean are widened by sqrt(L / (L - 1)) for L of them. One library cannot say how much
+    another would differ: then the interval is that of test pictures alone. Training pictures are not resampled.
 
     Args:
         features: (pictures, dims) of the training pictures.
@@ -116,84 +120,49 @@ def inherent_interpretability(
         bootstrap: resamples.
         seed: of the rows that choose penalties, of random directions and of the bootstrap.
         test_source: identity of the test pictures; a library made from them is warned of and marked as `leaked`.
-        like: a score of the same features with another library of this size and the same settings, whose heads on the representation and
-            on random directions serve again.
+        through: what fits the heads of one library; another one may remember what it did.
 
     Raises:
         ValueError: if shapes disagree, values are not finite, there is one class only, a class has fewer than two training pictures or a
-            test class none, libraries differ in size, a setting is out of range, or `like` has other ones.
+            test class none, libraries differ in size or normalisation, there are fewer than three concepts to standardise per picture,
+            or a setting is out of range.
     """
     libraries = [libraries] if isinstance(libraries, ConceptLibrary) else list(libraries)
-    features, labels, test_features, test_labels, classes = _checked(features, labels, test_features, test_labels)
+    features, labels, test_features, test_labels, classes = checked_data(features, labels, test_features, test_labels)
+    scale = np.sqrt(np.square(features, dtype=np.float64).mean()) or 1.0  # so that the unit of features changes nothing
+    features, test_features = ((one / scale).astype(np.float32) for one in (features, test_features))
     grid = checked_grid(sparsities)
-    if len({one.vectors.shape for one in libraries}) != 1:
-        raise ValueError(f"libraries: found {[one.vectors.shape for one in libraries]}; expected one size, e.g. several draws of a kind")
-    if banks < 0 or bootstrap < 1:
-        raise ValueError(f"banks, bootstrap: found {banks} and {bootstrap}; expected at least 0 and 1")
-    leaked = bool(test_source) and any(one.source == test_source for one in libraries)
+    if len({(one.vectors.shape, one.normalisation) for one in libraries}) != 1:
+        found = [(*one.vectors.shape, one.normalisation) for one in libraries]
+        raise ValueError(f"libraries: found {found}; expected one size and normalisation, e.g. several draws of a kind")
+    for name, value, least in (("banks", banks, 0), ("bootstrap", bootstrap, 1)):
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name}: found {value!r}; expected a whole number from {least}")
+    count, dims = libraries[0].vectors.shape
+    how = libraries[0].normalisation if normalisation is None else normalisation
+    if how == "picture" and count < 3:
+        raise ValueError(f"libraries: found {count} concepts; expected at least 3, whose activations can be standardised per picture")
+    leaked = test_source is not None and any(_overlap(one.source, test_source) for one in libraries)
     if leaked:
         message = "libraries: found concepts made from the test pictures; expected training pictures (scores are too high)"
         warnings.warn(message, stacklevel=2)
-    count, dims = libraries[0].vectors.shape
-    how = libraries[0].normalisation if normalisation is None else normalisation
     settings = {"form": form, "order": order, "normalisation": how, "penalties": tuple(penalties), "seed": seed}
-    control = {"concepts": count, "dims": dims, "banks": banks, "pictures": len(labels), "classes": classes, **settings}
     tuned = tuning_rows(labels, seed=seed)
+    whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
     data = (features, labels, test_features, test_labels, tuned, classes, grid)
-    found = [correct_through(library, *data, **settings) for library in libraries]
-    if like is not None:
-        _check_alike(like, control, grid, test_labels)
-        correct_whole, correct_random = like.correct_representation, like.correct_random
-    else:
-        whole = fitted_head(features, labels, tuned, classes=classes, penalties=penalties)
-        correct_whole = whole.predicted(test_features) == test_labels
-        random = [correct_through(random_directions(count, dims, seed=seed + number), *data, **settings)[0] for number in range(banks)]
-        correct_random = np.reshape(random, (banks, len(grid), len(test_labels))).astype(bool)
+    found = [through(library.vectors, *data, **settings) for library in libraries]
+    random = [through(random_directions(count, dims, seed=seed + number).vectors, *data, **settings) for number in range(banks)]
     return _scored(
-        correct=np.stack([one[0] for one in found]), correct_random=correct_random, correct_representation=correct_whole,
-        by_chance=test_labels == np.bincount(labels).argmax(), test_labels=test_labels, grid=grid, losses=found[0][2],
-        heads=tuple(found[0][1]), leaked=leaked, bootstrap=bootstrap, seed=seed,
-        settings=control | {
-            "libraries": len(libraries), "kind": libraries[0].kind, "tested": len(test_labels), "bootstrap": bootstrap
+        correct=np.stack([one["correct"] for one in found]),
+        correct_random=np.array([one["correct"] for one in random], bool).reshape(banks, len(grid), len(test_labels)),
+        correct_representation=whole.predicted(test_features) == test_labels, by_chance=_guess(labels, test_labels),
+        test_labels=test_labels, grid=grid, of_first=found[0], leaked=leaked, bootstrap=bootstrap, seed=seed,
+        settings={
+            "concepts": count, "repeated": libraries[0].repeated, "dims": dims, "libraries": len(libraries), "kind": libraries[0].kind,
+            "banks": banks, "pictures": len(labels), "tested": len(test_labels), "classes": classes, "bootstrap": bootstrap,
+            **{name: value for name, value in settings.items() if name != "penalties"},
         },
     )  # fmt: skip
-
-
-def _check_alike(like, control, grid, test_labels):
-    if not np.array_equal(like.test_labels, test_labels) or not np.array_equal(like.curve["sparsity"], grid):
-        raise ValueError("like: found a score of other test pictures or sparsities; expected the same")
-    if others := [name for name, value in control.items() if like.settings[name] != value]:
-        raise ValueError(f"like: found {others[0]} {like.settings[others[0]]!r}; expected {control[others[0]]!r}, as here")
-
-
-def correct_through(
-    library: ConceptLibrary, features, labels, test_features, test_labels, tuned, classes: int, grid, *, form: str = "mask",
-    order: str = "least", normalisation: str = "picture", penalties: Sequence[float] = PENALTIES, seed: int = 0,
-) -> tuple[np.ndarray, list[LinearHead], np.ndarray]:  # fmt: skip
-    """Which test pictures heads get right that see the sparse activations of one library.
-
-    Args are those of `inherent_interpretability`, with labels from 0, `tuned` (pictures,) bool (the training pictures that choose the
-    penalties) and `grid` (sparsities,).
-
-    Returns:
-        (sparsities, test pictures) bool; the heads, from the least sparse to the most; their objectives on the training pictures.
-    """
-    shown, tested = (concept_activations(one, library.vectors) for one in (features, test_features))
-    shown, tested = normalised(shown, how=normalisation), normalised(tested, shown, how=normalisation)
-    places, test_places = (ranks(one, order=order, seed=seed + number) for number, one in enumerate((shown, tested)))
-    correct, heads, losses, similar = np.zeros((len(grid), len(test_labels)), bool), [], [], None
-    for number in np.argsort(grid):
-        if grid[number] == 1:  # nothing may speak: the head knows the commonest class
-            correct[number] = test_labels == np.bincount(labels).argmax()
-            losses.append(np.nan)
-            continue
-        keep = kept(library.count, grid[number])
-        inputs = sparsified(shown, keep, places, form=form)
-        similar = fitted_head(inputs, labels, tuned, classes=classes, penalties=penalties, similar=similar)
-        correct[number] = similar.predicted(sparsified(tested, keep, test_places, form=form)) == test_labels
-        heads.append(similar)
-        losses.append(similar.classifier.objective)
-    return correct, heads, np.array(losses)[np.argsort(np.argsort(grid))]
 
 
 def paired_difference(
@@ -224,6 +193,19 @@ def paired_difference(
     return _estimate(values[0] - values[1], len(first.by_chance))
 
 
+def _overlap(source, test_source):
+    """Do two identities name the same pictures, or one some of those of the other?"""
+    first, second = ({key: value for key, value in one.items() if key not in ("count", "taken")} for one in (source, test_source))
+    return bool(first) and first == second
+
+
+def _guess(labels, test_labels):
+    """How probably the better guess without a picture is right, for each test picture."""
+    shares = np.bincount(labels) / len(labels)
+    guesses = test_labels == shares.argmax(), shares[test_labels]
+    return max(guesses, key=np.mean).astype(float)
+
+
 def _weights(tested, bootstrap, rng):
     """Of each test picture in the estimate, the first row, and in every resample."""
     return np.concatenate([np.ones((1, tested)), rng.multinomial(tested, np.full(tested, 1 / tested), bootstrap)]) / tested
@@ -239,7 +221,10 @@ def _numbers(found, weights, *, seed):
             return np.full((len(weights), several.shape[1]), np.nan)
         each = np.einsum("rp,lsp->rls", weights, several.astype(float), optimize=True)
         chosen = np.concatenate([np.arange(len(several))[None], rng.integers(0, len(several), (len(weights) - 1, len(several)))])
-        return np.take_along_axis(each, chosen[:, :, None], 1).mean(1)  # (1 + resamples, sparsities)
+        each[:, :, found.curve["sparsity"] == 1] = chance[:, None, None]  # nothing may speak
+        mean, resampled = each.mean(1), np.take_along_axis(each, chosen[:, :, None], 1).mean(1)
+        # A bootstrap of L sees (L - 1) / L of their variance.
+        return mean + np.sqrt(len(several) / max(len(several) - 1, 1)) * (resampled - mean)  # (1 + resamples, sparsities)
 
     numerator, of_random = accuracies(found.correct), accuracies(found.correct_random)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may be at chance where the estimate is refused
@@ -257,19 +242,21 @@ def _numbers(found, weights, *, seed):
 
 
 def _scored(
-    *, correct, correct_random, correct_representation, by_chance, test_labels, grid, losses, heads, leaked, bootstrap, seed, settings
+    *, correct, correct_random, correct_representation, by_chance, test_labels, grid, of_first, leaked, bootstrap, seed, settings
 ):  # fmt: skip
-    count, tested, chance = settings["concepts"], len(by_chance), by_chance.mean()
-    accuracy = correct_representation.mean()
+    count, tested, chance, accuracy = settings["concepts"], len(by_chance), by_chance.mean(), correct_representation.mean()
+    paired = (correct_representation - by_chance).std(ddof=1) if tested > 1 else 1.0
+    error = max(paired, np.sqrt(chance * (1 - chance))) / np.sqrt(tested)
     refused = ""
-    if accuracy - chance <= LEAST_ABOVE_CHANCE * np.sqrt(accuracy * (1 - accuracy) / tested):
-        needed = f"{LEAST_ABOVE_CHANCE:g} standard errors above the {chance:.3f} of the commonest class"
+    if accuracy - chance <= LEAST_ABOVE_CHANCE * error:
+        needed = f"{LEAST_ABOVE_CHANCE:g} standard errors of {error:.3f} above the {chance:.3f} of a guess"
         refused = f"accuracy: found {accuracy:.3f}; expected more than {needed}"
     nothing = Estimate(np.nan, np.nan, np.nan, tested)
-    curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], "training_loss": losses})
+    reports = {name: values for name, values in of_first.items() if name != "correct"}
+    curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], **reports})
     found = InherentInterpretability(
         *[nothing] * 6, chance=float(chance), refused=refused, leaked=leaked, curve=curve, correct=correct, correct_random=correct_random,
-        correct_representation=correct_representation, by_chance=by_chance, test_labels=test_labels, heads=heads, settings=settings,
+        correct_representation=correct_representation, by_chance=by_chance, test_labels=test_labels, settings=settings,
     )  # fmt: skip
     numbers = _numbers(found, _weights(tested, bootstrap, generator(seed, 76)), seed=seed)
     missing = {"corrected": bool(refused), "excess": not len(correct_random)}
@@ -298,7 +285,11 @@ def _estimate(values, count):
     return Estimate(float(values[0]), float(low), float(high), count)
 
 
-def _checked(features, labels, test_features, test_labels):
+def checked_data(features, labels, test_features, test_labels):
+    """Training features and labels, test features and labels, with labels numbered from 0, and the number of classes.
+
+    See `inherent_interpretability` for what is refused.
+    """
     found = []
     for name, one, classes in (("features", features, labels), ("test_features", test_features, test_labels)):
         one, classes = np.asarray(one, np.float32), np.asarray(classes)
@@ -321,4 +312,6 @@ def _checked(features, labels, test_features, test_labels):
         raise ValueError(f"labels: found {counts.min()} picture of class {rare}; expected two a class, one of them to choose a penalty")
     if unknown := sorted(set(test_labels.tolist()) - set(names.tolist())):
         raise ValueError(f"test_labels: found class {unknown[0]}; expected classes of the training pictures alone")
+    if len(np.unique(test_labels)) < 2:
+        raise ValueError(f"test_labels: found one class, {test_labels[0]}; expected at least two")
     return features, labels, test_features, np.searchsorted(names, test_labels), len(names)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from lib.concept_libraries.library import ConceptLibrary
-from lib.measures.inherent_interpretability import GRID, area, checked_grid
+from lib.measures.inherent_interpretability import GRID, area, checked_data, checked_grid
 from lib.sparse_concepts import concept_activations
 from lib.torch_threads import exactly
 
@@ -32,7 +32,7 @@ def released_score(
 
     Args:
         features: (pictures, dims) of the training pictures.
-        labels: (pictures,) integers from 0.
+        labels: (pictures,) integers.
         test_features: (pictures, dims), which choose epoch and rate too.
         test_labels: (pictures,).
         library: concept vectors.
@@ -45,15 +45,18 @@ def released_score(
         The trapezoid, and rows of sparsity, kept, accuracy, retention.
 
     Raises:
-        ValueError: if a sparsity leaves no concept, or as `checked_grid` says.
+        ValueError: if a sparsity leaves no concept, there is no rate or epoch, or as `inherent_interpretability` says.
     """
+    features, labels, test_features, test_labels, _ = checked_data(features, labels, test_features, test_labels)
     grid = np.sort(checked_grid(sparsities))
     keeps = [library.count - int(np.floor(library.count * one + 1e-9)) - 1 for one in grid]
+    if not len(rates) or epochs < 1:
+        raise ValueError(f"rates, epochs: found {list(rates)} and {epochs}; expected at least one of each")
     if min(keeps) < 1:
         raise ValueError(f"sparsities: found {grid[-1]:g}, which leaves none of {library.count} concepts here; expected lower ones")
     shown, tested = (concept_activations(one, library.vectors) for one in (features, test_features))
     settings = {"rates": rates, "epochs": epochs, "seed": seed}
-    whole = best_on_test(np.asarray(features), labels, np.asarray(test_features), test_labels, keep=None, **settings)
+    whole = best_on_test(features, labels, test_features, test_labels, keep=None, **settings)
     accuracies = np.array([
         best_on_test(shown, labels, tested, test_labels, keep=keep, **settings) for keep in tqdm(keeps, desc="released heads", leave=False)
     ])  # fmt: skip

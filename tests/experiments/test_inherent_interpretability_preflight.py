@@ -46,8 +46,19 @@ def test_profiles_that_need_no_mirror_pass(profile, pictures):
     ({"training": ["published:resnet20"]}, "training: found 'published:resnet20'; expected local encoders"),
     ({"draws": 0}, "draws: found 0; expected at least 1"),
     ({"banks": 0}, "banks: found 0; expected at least 1"),
-    ({"concepts": 5000}, "concepts, sizes: found 5000, but 5 pictures a class give 1600 patches; expected no more"),
-    ({"cut": "segments", "concepts": 200}, "concepts, sizes: found 200, but 5 pictures a class give 100 segments at least"),
+    ({"concepts": 5000}, "concepts, sizes, tuning_sizes: found 5000, but 5 pictures a class give 1600 patches; expected no more"),
+    ({"cut": "segments", "concepts": 200}, "concepts, sizes, tuning_sizes: found 200, but 5 pictures a class give 100 segments at least"),
+    ({"cut": "tiles"}, "cut: found 'tiles'; expected one of patches, segments"),
+    ({"per_class": 400}, "per_class: found 400; expected 1 to"),
+    ({"per_class": 1, "cut": "segments", "concepts": 10, "sizes": [10]}, "tuning_sizes: found 200, but 1 pictures a class give"),
+    ({"sizes": [2, 10]}, "sizes: found 2; expected at least 3 concepts"),
+    ({"counts": [0]}, r"counts, strengths: found \[0\] and"),
+    ({"strengths": []}, r"counts, strengths: found .* and \[\]"),
+    ({"weights": [-1.0]}, r"weights: found \[-1.0\]; expected numbers from 0"),
+    ({"tuning_sparsities": [1.0]}, r"tuning_sparsities: found \[1.0\]; expected numbers from 0 to below 1"),
+    ({"tuning_sizes": [2]}, r"tuning_sizes: found \[2\]; expected at least 3"),
+    ({"tuning_sizes": [100_000]}, "concepts, sizes, tuning_sizes: found 100000, but"),
+    ({"clip": "nonsense"}, "clip: found 'nonsense'; expected local:clip"),
     ({"names": []}, "names: found none; expected names of textual concepts, no library 'text', or clip: truth"),
     ({"edited": ["taste"]}, "edited: found 'taste'; expected some of shape"),
     ({"edited": ["distractor"]}, "edited: found 'distractor', whose value 'none' is none of the names"),
@@ -65,3 +76,8 @@ def test_one_class_is_refused(settings, pictures):
     one = replace(pictures[0], labels=np.zeros(500, np.int64))
     with pytest.raises(ValueError, match="dataset: found scenes with fewer than two classes; expected labelled pictures"):
         check(settings, one, pictures[1])
+
+
+def test_every_class_needs_two_training_pictures(settings, pictures):
+    with pytest.raises(ValueError, match="train_count: found 25 pictures for 20 classes; expected two of each at least"):
+        check(settings, pictures[0].take(np.arange(25)), pictures[1])

@@ -8,8 +8,6 @@ from lib.experiments.inherent_interpretability.predictions import accuracy_by_co
 from lib.experiments.inherent_interpretability.preflight import check
 from lib.experiments.inherent_interpretability.show import explanation_sheet, library_sheet, right_and_wrong
 from lib.experiments.inherent_interpretability.sweeps import (
-    FORMS,
-    ORDERS,
     Library,
     as_released,
     features_of,
@@ -22,9 +20,10 @@ from lib.experiments.inherent_interpretability.sweeps import (
     training_curve,
     world_of,
 )
+from lib.sparse_concepts import FORMS
 
 __all__ = [
-    "FORMS", "ORDERS", "Library", "accuracy_by_concepts", "as_released", "check", "claims", "compared", "concept_classifier",
+    "FORMS", "Library", "accuracy_by_concepts", "as_released", "check", "claims", "compared", "concept_classifier",
     "explained", "explanation_sheet", "features_of", "interventions", "libraries_of", "library_sheet", "pictures_of", "planted_scores",
     "retention_curves", "right_and_wrong", "scores_of", "scores_with", "separation_curve", "summary", "training_curve", "variants_of",
     "world_of",

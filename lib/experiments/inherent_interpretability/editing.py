@@ -1,21 +1,36 @@
 """Does editing a concept do what changing the picture does? Asked of scenes, which can be rendered again with one factor changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from lib import activations, encoders
 from lib.datasets.pictures import in_memory
 from lib.datasets.scenes import FACTORS, Scenes
 from lib.datasets.scenes import factors as scene_factors
-from lib.experiments.inherent_interpretability.predictions import ConceptClassifier
+from lib.experiments.inherent_interpretability.predictions import ConceptClassifier, concept_classifier
+from lib.experiments.inherent_interpretability.sweeps import Features, Library, World, libraries_of
 from lib.explained_predictions import edited
 from lib.keyed_random import generator
 from lib.statistics import paired_difference, proportion
 
 
 def interventions(
+    features: Mapping[str, Features], world: World, library: Library, *, factors: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """`intervention` for several encoders, by a head on all concepts of a textual library; with the column representation."""
+    found = []
+    for name, one in tqdm(features.items(), desc="edits", leave=False):
+        [drawn] = libraries_of(one, world, library, seed=seed)
+        classifier = concept_classifier(drawn, one.train, world.train.labels, keep=drawn.count, seed=seed)
+        edits = intervention(name, classifier, world.train, one.train, world.test, one.test, factors=factors, seed=seed)
+        found.append(edits.assign(representation=name))
+    return pd.concat(found, ignore_index=True)
+
+
+def intervention(
     name: str, classifier: ConceptClassifier, train: Scenes, train_features, test: Scenes, test_features, *, factors: Sequence[str],
     count: int | None = None, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
@@ -42,7 +57,7 @@ def interventions(
         paired by picture), rendered (accuracy on the pictures rendered again).
 
     Raises:
-        ValueError: if a factor is unknown, or one of its values is no concept of the library.
+        ValueError: if a factor is unknown, or one of its values is no concept of the library or in no training scene.
     """
     names = {name: number for number, name in enumerate(classifier.library.names)}
     count = min(count or len(test), len(test))
@@ -56,6 +71,8 @@ def interventions(
         values = list(FACTORS[factor])
         if missing := [value for value in values if value not in names]:
             raise ValueError(f"factors: found {factor!r}, whose value {missing[0]!r} is no concept of the library")
+        if missing := [value for value in values if train.factors[factor].eq(value).mean() in (0, 1)]:
+            raise ValueError(f"train: found no scene, or only scenes, of {factor} {missing[0]!r}; expected some of every value")
         old = test.factors[factor].iloc[:count].to_numpy()
         step = generator(seed, 83).integers(1, len(values), count)
         new = np.array([values[(values.index(value) + int(move)) % len(values)] for value, move in zip(old, step, strict=True)])

@@ -48,7 +48,7 @@ def planted_scores(*, pictures: int = 3000, sparsities: Sequence[float] = GRID, 
         curve = one.curve[["sparsity", "kept", "retention", "low", "high"]].assign(case=case, expected=np.nan)
         if case == "beside the class means":
             curve["expected"] = one.chance / one.accuracy.value  # nothing of the class is left
-        else:
+        elif case != "the class means":  # of which a head makes as much as of all dimensions, or more: less noise is left
             curve.loc[curve["sparsity"] == 0, "expected"] = 1.0  # the best logits are linear in these activations
         rows.append(curve)
     return pd.concat(rows, ignore_index=True)

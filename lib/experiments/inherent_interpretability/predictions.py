@@ -9,11 +9,13 @@ import pandas as pd
 
 from lib import processes
 from lib.concept_libraries.library import ConceptLibrary
-from lib.experiments.inherent_interpretability.sweeps import Features, World
+from lib.experiments.inherent_interpretability.sweeps import Features, Library, World, libraries_of
 from lib.explained_predictions import contributions, sparse_final_layers, strongest
 from lib.linear_head import LinearHead, fitted_head, tuning_rows
 from lib.sparse_concepts import concept_activations, normalised, ranks, sparsified
 from lib.statistics import proportion
+
+WHOLE = "the representation itself"
 
 
 @dataclass(frozen=True)
@@ -55,38 +57,39 @@ def concept_classifier(library: ConceptLibrary, features, labels, *, keep: int, 
 
 
 def accuracy_by_concepts(
-    features: Features, world: World, libraries: Mapping[str, ConceptLibrary], *, counts: Sequence[int], strengths: Sequence[float],
+    features: Mapping[str, Features], world: World, libraries: Mapping[str, Library], *, counts: Sequence[int], strengths: Sequence[float],
     seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Accuracy against the number of concepts that speak: the most active ones of each picture, or those with a weight for each class.
 
     Args:
-        features: of one representation.
+        features: of representations.
         world: its pictures.
-        libraries: name -> concepts; several are also joined, as "together".
+        libraries: kinds of concepts, of which the first draw is taken; several are also joined, as "together".
         counts: concepts that speak for each picture; those above the size of a library are left out.
         strengths: of the elastic net of the sparse final layers.
         seed: of the pictures that choose penalties.
 
     Returns:
-        concepts (name of the library; "the representation itself" for a head on the features), limited (what is sparse: "activations",
-        "weights", or "" for nothing), effective (number of concepts), accuracy with low and high (over test pictures).
+        representation, concepts (name of the library; `WHOLE` for a head on the features), limited (what is sparse: "activations",
+        "weights", or "" for nothing), effective (number of concepts), accuracy with _low and _high (over test pictures).
     """
-    shown = {name: _activations(features, library) for name, library in libraries.items()}
-    if len(shown) > 1:
-        shown["together"] = tuple(np.concatenate(parts, 1) for parts in zip(*shown.values(), strict=True))
-    shown["the representation itself"] = features.train, features.test
     work = partial(_accuracies, labels=world.train.labels, truth=world.test.labels, strengths=strengths, seed=seed)
     pieces = {}
-    for name, (train, test) in shown.items():
-        width = train.shape[1]
-        if name == "the representation itself":
-            pieces[name, ""] = train, test, [width]
-        else:
-            pieces[name, "activations"] = train, test, [count for count in counts if count < width] + [width]
-            pieces[name, "weights"] = train, test, None
+    for representation, one in features.items():
+        drawn = {name: libraries_of(one, world, library, seed=seed)[0] for name, library in libraries.items()}
+        for name, (train, test) in _shown(one, drawn).items():
+            width = train.shape[1]
+            if name == WHOLE:
+                pieces[representation, name, ""] = train, test, [width]
+            else:
+                pieces[representation, name, "activations"] = train, test, [count for count in counts if count < width] + [width]
+                pieces[representation, name, "weights"] = train, test, None
     found = processes.share_out(work, pieces, description="numbers of concepts")
-    return pd.concat([one.assign(concepts=name, limited=limited) for (name, limited), one in found.items()], ignore_index=True)
+    return pd.concat(
+        [one.assign(representation=whose, concepts=name, limited=limited) for (whose, name, limited), one in found.items()],
+        ignore_index=True,
+    )
 
 
 def explained(classifier: ConceptClassifier, features, pictures: Sequence[int], *, count: int = 3) -> pd.DataFrame:
@@ -114,15 +117,21 @@ def explained(classifier: ConceptClassifier, features, pictures: Sequence[int], 
     )  # fmt: skip
 
 
-def _activations(features, library):
-    train, test = (concept_activations(one, library.vectors) for one in (features.train, features.test))
-    return normalised(train, how=library.normalisation), normalised(test, train, how=library.normalisation)
+def _shown(features, libraries):
+    """What heads see, of the training and the test pictures: activations of each library, of all together, and the features."""
+    shown = {}
+    for name, library in libraries.items():
+        train, test = (concept_activations(one, library.vectors) for one in (features.train, features.test))
+        shown[name] = normalised(train, how=library.normalisation), normalised(test, train, how=library.normalisation)
+    if len(shown) > 1:
+        shown["together"] = tuple(np.concatenate(parts, 1) for parts in zip(*shown.values(), strict=True))
+    return shown | {WHOLE: (features.train, features.test)}
 
 
 def _accuracies(train, test, counts, *, labels, truth, strengths, seed):
     if counts is None:
-        spread = np.maximum(train.std(0), 1e-6)
-        layers = sparse_final_layers(train / spread, labels, test / spread, truth, strengths=strengths, seed=seed)
+        scores, test_scores = normalised(train, how="concept"), normalised(test, train, how="concept")
+        layers = sparse_final_layers(scores, labels, test_scores, truth, strengths=strengths, seed=seed)
         rows = [(row.effective, row.accuracy) for row in layers.itertuples()]
     else:
         tuned, rows, similar = tuning_rows(labels, seed=seed), [], None
@@ -132,6 +141,6 @@ def _accuracies(train, test, counts, *, labels, truth, strengths, seed):
             rows.append((count, (similar.predicted(sparsified(test, count, test_places)) == truth).mean()))
     found = [proportion(round(accuracy * len(truth)), len(truth)) for _, accuracy in rows]
     return pd.DataFrame({
-        "effective": [float(count) for count, _ in rows], "accuracy": [one.value for one in found], "low": [one.low for one in found],
-        "high": [one.high for one in found],
+        "effective": [float(count) for count, _ in rows], "accuracy": [one.value for one in found],
+        "accuracy_low": [one.low for one in found], "accuracy_high": [one.high for one in found],
     })  # fmt: skip

@@ -1,14 +1,19 @@
 """Everything that can be found wrong with the settings of notebook 05 before minutes are spent on them."""
 
+import numpy as np
+
 from lib.concept_libraries.elements import GRANULARITIES, GRID, MOST_SEGMENTS
 from lib.datasets.pictures import Pictures
 from lib.datasets.scenes import FACTORS, Scenes
 from lib.encoders import local, published
+from lib.experiments.inherent_interpretability.fine_tuning import variants_of
 from lib.figures import PALETTE
 from lib.image_text_similarity import TRUTH
 from lib.measures.inherent_interpretability import checked_grid
 from lib.representations import parts, short
 
+CUTS = ("patches", "segments")
+LEAST_CONCEPTS = 3
 KINDS = ("prototype", "cluster", "end2end", "text")
 
 
@@ -28,6 +33,13 @@ def check(settings, train: Pictures, test: Pictures) -> None:
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
     checked_grid(settings.sparsities)
+    if settings.cut not in CUTS:
+        raise ValueError(f"cut: found {settings.cut!r}; expected one of {', '.join(CUTS)}")
+    rarest = min(np.bincount(train.labels)[np.unique(train.labels)])
+    if rarest < 2 or len(np.unique(train.labels)) < len(train.class_names):
+        raise ValueError(f"train_count: found {len(train)} pictures for {len(train.class_names)} classes; expected two of each at least")
+    if not 1 <= settings.per_class <= rarest:
+        raise ValueError(f"per_class: found {settings.per_class}; expected 1 to {rarest}, the pictures of the rarest class")
     if max(settings.sparsities) >= 1 or 0 not in settings.sparsities:
         raise ValueError(f"sparsities: found {settings.sparsities}; expected 0 and others below 1, whose end at 1 is known")
     if unknown := [kind for kind in settings.libraries if kind not in KINDS]:
@@ -63,7 +75,11 @@ def check(settings, train: Pictures, test: Pictures) -> None:
             raise ValueError(f"training: found {name!r}; expected local encoders, whose training is kept")
     _check_sizes(settings, train)
     _check_text(settings, train)
+    if not settings.counts or min(settings.counts) < 1 or not settings.strengths or min(settings.strengths) <= 0:
+        found = f"{settings.counts} and {settings.strengths}"
+        raise ValueError(f"counts, strengths: found {found}; expected numbers of concepts from 1, and numbers above 0")
     if settings.fine_tuned:
+        _check_fine_tuning(settings, train)
         if not settings.fine_tuned.startswith("local:supervised"):
             raise ValueError(f"fine_tuned: found {settings.fine_tuned!r}; expected local:supervised, a classifier trained here, or nothing")
         if settings.presentations < 128:
@@ -71,19 +87,35 @@ def check(settings, train: Pictures, test: Pictures) -> None:
 
 
 def _check_sizes(settings, train):
-    for name in ("draws", "banks", "per_class", "concepts"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1 (no score goes without its null)")
+    for name, least in (("draws", 1), ("banks", 1), ("concepts", LEAST_CONCEPTS)):
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least} (no score goes without its null)")
+    if min(settings.sizes) < LEAST_CONCEPTS:
+        raise ValueError(f"sizes: found {min(settings.sizes)}; expected at least {LEAST_CONCEPTS} concepts, to be standardised per picture")
     pictures = settings.per_class * len(set(train.labels))
     fewest = pictures * (GRID * GRID if settings.cut == "patches" else 1)
-    most = max([settings.concepts, *settings.sizes])
+    sizes = [settings.concepts, *settings.sizes]
+    if settings.fine_tuned:
+        sizes += [one.concepts for one in variants_of(sizes=settings.tuning_sizes).values() if one.vectors == "prototype"]
+    most = max(sizes)
     if most > fewest:
         each = f"{settings.per_class} pictures a class give {fewest} {settings.cut}"
         each += "" if settings.cut == "patches" else f" at least (and {MOST_SEGMENTS * len(GRANULARITIES)} a picture at most)"
-        raise ValueError(f"concepts, sizes: found {most}, but {each}; expected no more concepts than elements")
+        raise ValueError(f"concepts, sizes, tuning_sizes: found {most}, but {each}; expected no more concepts than elements")
+
+
+def _check_fine_tuning(settings, train):
+    if any(not weight >= 0 for weight in settings.weights):
+        raise ValueError(f"weights: found {settings.weights}; expected numbers from 0")
+    if any(not 0 <= one < 1 for one in settings.tuning_sparsities):
+        raise ValueError(f"tuning_sparsities: found {settings.tuning_sparsities}; expected numbers from 0 to below 1")
+    if any(one < LEAST_CONCEPTS for one in settings.tuning_sizes):
+        raise ValueError(f"tuning_sizes: found {settings.tuning_sizes}; expected at least {LEAST_CONCEPTS} concepts")
 
 
 def _check_text(settings, train):
+    if "text" in settings.libraries and settings.clip != TRUTH and not settings.clip.startswith(("local:clip", "open_clip:")):
+        raise ValueError(f"clip: found {settings.clip!r}; expected local:clip, open_clip:MODEL/TAG, open_clip:FOLDER or {TRUTH}")
     if "text" in settings.libraries and not settings.names and settings.clip != TRUTH:
         raise ValueError(f"names: found none; expected names of textual concepts, no library 'text', or clip: {TRUTH}")
     if settings.edited and "text" not in settings.libraries:

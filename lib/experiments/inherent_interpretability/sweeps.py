@@ -1,5 +1,6 @@
 """Scores over representations, libraries, sizes, forms and checkpoints: everything of notebook 05 that fits heads to frozen features."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from lib import concepts, datasets, processes, representations
+from lib import concepts, datasets, processes, representations, store
+from lib.concept_heads import correct_through
 from lib.concept_libraries.elements import Elements, elements_of
-from lib.concept_libraries.library import ConceptLibrary, random_directions
+from lib.concept_libraries.library import ConceptLibrary
 from lib.concept_libraries.textual import textual
 from lib.datasets.pictures import Pictures
 from lib.datasets.scenes import FACTORS, Scenes
@@ -23,7 +25,6 @@ from lib.measures.inherent_interpretability import NUMBERS, InherentInterpretabi
 from lib.measures.inherent_interpretability_as_released import released_score
 
 Scores = Mapping[str, InherentInterpretability]
-FORMS, ORDERS = ("mask", "soft", "reweight"), ("least", "most", "random")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Features:
 class Library:
     """Which concepts a representation is interpreted by."""
 
-    kind: str = "prototype"  # "prototype", "cluster", "end2end", "text" or "random"
+    kind: str = "prototype"  # "prototype", "cluster", "end2end" or "text"
     concepts: int = 100  # of "text" as many as pass its filters
     draws: int = 2  # libraries that differ by their seed; of "text" one
     least_seen: float = 0.25  # of "text"
@@ -119,16 +120,13 @@ def libraries_of(features: Features, world: World, library: Library, *, seed: in
         filters = {"least_seen": library.least_seen, "least_similarity": library.least_similarity}
         held_out = tuning_rows(labels, seed=seed)
         return [textual(features.train, world.similarities, world.names, held_out, seed=seed, source=source, **filters)]
-    if library.kind == "random":
-        dims = features.train.shape[1]
-        return [random_directions(library.concepts, dims, seed=seed + 1000 + draw) for draw in range(library.draws)]
     more = {"features": features.train, "labels": labels} if library.kind == "end2end" else {}
     found = [
         visual(library.kind, features.elements, world.elements.classes, source, library.concepts, seed=seed + draw, **more)
         for draw in range(library.draws)
     ]
-    least = min(one.count for one in found)  # slots of end2end that no element chose are no concepts
-    return [one for one in found if one.count == least]
+    least = min(one.count for one in found)  # slots of end2end that no element chose are no concepts, and draws must be of one size
+    return [replace(one, vectors=one.vectors[:least], elements=None if one.elements is None else one.elements[:least]) for one in found]
 
 
 def scores_of(
@@ -162,7 +160,7 @@ def scored(
     features: Features, libraries: Mapping[str, Library], *, world: World, seed: int = 0, settings: Mapping = MappingProxyType({})
 ) -> dict[str, InherentInterpretability]:  # fmt: skip
     """The scores of one representation with several libraries; without those of textual ones of which no name passes the filters."""
-    found, controls = {}, {}
+    found = {}
     for label, library in libraries.items():
         try:
             drawn = libraries_of(features, world, library, seed=seed)
@@ -170,13 +168,18 @@ def scored(
             if library.kind == "text" and str(error).startswith(("least_seen", "least_similarity")):
                 continue
             raise
-        control = drawn[0].count, drawn[0].normalisation  # random directions of the same number serve several libraries
         found[label] = inherent_interpretability(
             features.train, world.train.labels, features.test, world.test.labels, drawn, test_source=world.test.identity, seed=seed,
-            like=controls.get(control), **settings,
+            through=_remembered, **settings,
         )  # fmt: skip
-        controls.setdefault(control, found[label])
     return found
+
+
+def _remembered(*data, **settings):
+    """`correct_through`, kept in the cache: hours of heads outlive an interruption, and libraries of a size share random directions."""
+    digests = [hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest() for one in data]
+    inputs = {"data": digests, "shapes": [list(np.shape(one)) for one in data], **settings}
+    return store.fetch("through_concepts", inputs, lambda: correct_through(*data, **settings), code=[correct_through])
 
 
 def summary(scores: Mapping[str, Scores], key: str = "library") -> pd.DataFrame:
