@@ -10,6 +10,7 @@ from lib import activations, encoders
 from lib.datasets.pictures import in_memory
 from lib.datasets.scenes import FACTORS, Scenes
 from lib.datasets.scenes import factors as scene_factors
+from lib.datasets.scenes.rendering import render
 from lib.experiments.inherent_interpretability.predictions import ConceptClassifier, concept_classifier
 from lib.experiments.inherent_interpretability.sweeps import Features, Library, World, libraries_of
 from lib.explained_predictions import edited
@@ -76,8 +77,9 @@ def intervention(
         old = test.factors[factor].iloc[:count].to_numpy()
         step = generator(seed, 83).integers(1, len(values), count)
         new = np.array([values[(values.index(value) + int(move)) % len(values)] for value, move in zip(old, step, strict=True)])
-        rendered = np.stack([test.rerender(index, **{factor: str(value)}) for index, value in enumerate(new)])
-        truth = scene_factors.labels(test.factors.iloc[:count].assign(**{factor: new}))
+        table = test.factors.iloc[:count].assign(**{factor: new})
+        rendered = np.concatenate([render(table.iloc[start : start + 256], size=test.size) for start in range(0, count, 256)])
+        truth = scene_factors.labels(table)
         changed = in_memory("rendered again", rendered, truth, test.class_names, {})
         after = classifier.predicted(classifier.activations(activations.embeddings(encoder, changed)))
         moved = shown

@@ -123,7 +123,7 @@ def compared(
     Returns:
         One row a start and variant: start, variant, own (accuracy of the tuned head), said (of its concept head; NaN without one),
         interpreted (of a head fitted anew that sees all but a tenth of the concepts; NaN if that is none of the sparsities), accuracy (of a
-        head fitted anew on the representation), full, normalised, corrected, excess.
+        head fitted anew on the representation), full, normalised, corrected.
     """
     tuned = {  # one after the other: training uses both cores
         (start, name): fine_tuned(start, variant, world, presentations=presentations, seed=seed + number)
@@ -142,7 +142,7 @@ def compared(
     libraries = {"prototype": Library("prototype", concepts, draws=1)}
     work = partial(scored, libraries=libraries, world=world.without_pixels(), seed=seed, settings=settings)
     found = processes.share_out(work, pieces, description="scores after fine-tuning")
-    numbers = ("accuracy", "full", "normalised", "corrected", "excess")
+    numbers = ("accuracy", "full", "normalised", "corrected")
     scores = [one["prototype"] for one in found.values()]
     return pd.DataFrame([
         row | {"interpreted": float(one.curve.loc[np.isclose(one.curve["sparsity"], Variant().sparsity), "accuracy"].mean())}

@@ -24,7 +24,7 @@ def gaussian_classes(pictures: int, *, separation: float = SEPARATION, seed: int
     return features[:pictures], labels[:pictures], features[pictures:], labels[pictures:], means
 
 
-def planted_scores(*, pictures: int = 3000, sparsities: Sequence[float] = GRID, seed: int = 0) -> pd.DataFrame:
+def planted_scores(*, pictures: int = 2000, sparsities: Sequence[float] = GRID, seed: int = 0) -> pd.DataFrame:
     """Retention of planted libraries beside what can be derived.
 
     Returns:
