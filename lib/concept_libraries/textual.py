@@ -93,7 +93,7 @@ def textual(
 def _learned(features, similarities, held_out, seed):
     """Directions (concepts, dims) by Adam, and the similarity of each on held-out pictures; stops when a check is no better."""
     spread = np.sqrt(np.square(features[~held_out] - features[~held_out].mean(0)).mean())
-    inputs, targets = (torch.from_numpy(one) for one in (features / max(float(spread), 1e-30), similarities))
+    inputs, targets = (torch.from_numpy(one) for one in (features / max(float(spread), 1e-30), similarities.copy()))
     fitted, checked = torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
     rng = generator(seed, 75)
     weights = torch.nn.Parameter(torch.from_numpy(

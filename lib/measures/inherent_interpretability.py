@@ -19,7 +19,7 @@ equally common, the commonest one is an accident).
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
@@ -51,11 +51,11 @@ class InherentInterpretability:
     refused: str  # why there is no corrected score, or ""
     leaked: bool  # a library was made from the test pictures: scores are too high
     curve: pd.DataFrame  # sparsity, kept, accuracy, retention, low, high, corrected, random; of the first library what heads report
-    correct: np.ndarray  # (libraries, sparsities, test pictures) bool
-    correct_random: np.ndarray  # (libraries, sparsities, test pictures) bool
-    correct_representation: np.ndarray  # (test pictures,) bool
-    by_chance: np.ndarray  # (test pictures,) how probably the guess is right
-    test_labels: np.ndarray  # (test pictures,)
+    correct: np.ndarray = field(repr=False)  # (libraries, sparsities, test pictures) bool
+    correct_random: np.ndarray = field(repr=False)  # (libraries, sparsities, test pictures) bool
+    correct_representation: np.ndarray = field(repr=False)  # (test pictures,) bool
+    by_chance: np.ndarray = field(repr=False)  # (test pictures,) how probably the guess is right
+    test_labels: np.ndarray = field(repr=False)  # (test pictures,)
     settings: Mapping[str, float | int | str | None]
 
 
@@ -128,6 +128,9 @@ def inherent_interpretability(
             or a setting is out of range.
     """
     libraries = [libraries] if isinstance(libraries, ConceptLibrary) else list(libraries)
+    if not libraries or not all(isinstance(one, ConceptLibrary) for one in libraries):
+        found = [type(one).__name__ for one in libraries[:1]]
+        raise ValueError(f"libraries: found {found}; expected a ConceptLibrary or several; `given(vectors)` makes one of an array")
     features, labels, test_features, test_labels, classes = checked_data(features, labels, test_features, test_labels)
     scale = np.sqrt(np.square(features, dtype=np.float64).mean()) or 1.0  # so that the unit of features changes nothing
     features, test_features = ((one / scale).astype(np.float32) for one in (features, test_features))
@@ -253,7 +256,7 @@ def _scored(
         refused = f"accuracy: found {accuracy:.3f}; expected more than {needed}"
     nothing = Estimate(np.nan, np.nan, np.nan, tested)
     reports = {name: values for name, values in of_first.items() if name != "correct"}
-    curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid], **reports})
+    curve = pd.DataFrame({"sparsity": grid, "kept": [kept(count, one) if one < 1 else 0 for one in grid]})
     found = InherentInterpretability(
         *[nothing] * 6, chance=float(chance), refused=refused, leaked=leaked, curve=curve, correct=correct, correct_random=correct_random,
         correct_representation=correct_representation, by_chance=by_chance, test_labels=test_labels, settings=settings,
@@ -264,7 +267,7 @@ def _scored(
     curve = curve.assign(
         accuracy=numbers["accuracies"][0], retention=numbers["retention"][0], low=np.nanquantile(numbers["retention"][1:], 0.025, axis=0),
         high=np.nanquantile(numbers["retention"][1:], 0.975, axis=0), random=numbers["random"][0],
-        corrected=np.nan if refused else numbers["corrected curve"][0],
+        corrected=np.nan if refused else numbers["corrected curve"][0], **reports,
     )  # fmt: skip
     return replace(found, curve=curve, **estimates)
 
@@ -299,7 +302,10 @@ def checked_data(features, labels, test_features, test_labels):
         if not np.isfinite(one).all():
             raise ValueError(f"{name}: found {np.count_nonzero(~np.isfinite(one))} values that are not finite; expected none")
         if classes.shape != one.shape[:1] or classes.dtype.kind not in "iu":
-            raise ValueError(f"{prefix}labels: found {classes.dtype} of shape {classes.shape}; expected integers of shape ({len(one)},)")
+            raise ValueError(
+                f"{prefix}labels: found {classes.dtype} of shape {classes.shape}; expected integers of shape ({len(one)},)"
+                + (" (np.unique(labels, return_inverse=True) numbers names)" if classes.dtype.kind in "US" else "")
+            )
         found += [one, classes]
     features, labels, test_features, test_labels = found
     if features.shape[1] != test_features.shape[1]:

@@ -1,9 +1,11 @@
 """Does editing a concept do what changing the picture does? Asked of scenes, which can be rendered again with one factor changed."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
 from lib import activations, encoders
@@ -19,15 +21,26 @@ from lib.statistics import paired_difference, proportion
 
 
 def interventions(
-    features: Mapping[str, Features], world: World, library: Library, *, factors: Sequence[str], seed: int = 0
+    features: Mapping[str, Features], worlds: Mapping[str, World], library: Library, *, factors: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """`intervention` for several encoders, by a head on all concepts of a textual library; with the column representation."""
+    """`intervention` for several encoders, by a head on all concepts of a textual library.
+
+    Args:
+        features: of encoders.
+        worlds: what similarities of pictures and names are from -> the world with these.
+        library: of kind "text", without filters.
+        factors: changed one at a time.
+        seed: of the new values.
+
+    Returns:
+        The columns of `intervention`, with learned_from and representation.
+    """
     found = []
-    for name, one in tqdm(features.items(), desc="edits", leave=False):
+    for (source, world), (name, one) in tqdm(list(product(worlds.items(), features.items())), desc="edits", leave=False):
         [drawn] = libraries_of(one, world, library, seed=seed)
         classifier = concept_classifier(drawn, one.train, world.train.labels, keep=drawn.count, seed=seed)
         edits = intervention(name, classifier, world.train, one.train, world.test, one.test, factors=factors, seed=seed)
-        found.append(edits.assign(representation=name))
+        found.append(edits.assign(learned_from=source, representation=name))
     return pd.concat(found, ignore_index=True)
 
 
@@ -55,7 +68,8 @@ def intervention(
     Returns:
         One row a factor: factor, pictures, agreement with _low and _high (of predictions after edit and after rendering), untouched with
         _low and _high (the same without any edit: what agreement costs nothing), gain with _low and _high (of the first over the second,
-        paired by picture), rendered (accuracy on the pictures rendered again).
+        paired by picture), rendered (accuracy on the pictures rendered again), told (area under the curve with which the concepts of the
+        factor tell test scenes with their value from others, mean over values: 0.5 is chance).
 
     Raises:
         ValueError: if a factor is unknown, or one of its values is no concept of the library or in no training scene.
@@ -91,7 +105,8 @@ def intervention(
         by_edit = classifier.predicted(moved)
         agreed, same = (proportion(int((one == after).sum()), count) for one in (by_edit, before))
         gain = paired_difference(by_edit == after, before == after, seed=seed)
-        row = {"factor": factor, "pictures": count, "rendered": (after == truth).mean()}
+        told = np.mean([roc_auc_score(old == value, shown[:, names[value]]) for value in values if 0 < (old == value).mean() < 1])
+        row = {"factor": factor, "pictures": count, "rendered": (after == truth).mean(), "told": told}
         for label, one in (("agreement", agreed), ("untouched", same), ("gain", gain)):
             row |= {label: one.value, f"{label}_low": one.low, f"{label}_high": one.high}
         rows.append(row)

@@ -17,6 +17,7 @@ from lib.encoders.encoder import Encoder
 from lib.experiments.inherent_interpretability.concepts import element_embeddings
 from lib.experiments.inherent_interpretability.sweeps import Features, Library, World, scored
 from lib.interpretable_objective import InterpretableClassification
+from lib.statistics import proportion
 
 BATCH_SIZE = 128
 
@@ -121,9 +122,9 @@ def compared(
         settings: of the measure.
 
     Returns:
-        One row a start and variant: start, variant, own (accuracy of the tuned head), said (of its concept head; NaN without one),
+        One row a start and variant: start, variant, steps, own (accuracy of the tuned head), said (of its concept head; NaN without one),
         interpreted (of a head fitted anew that sees all but a tenth of the concepts; NaN if that is none of the sparsities), accuracy (of a
-        head fitted anew on the representation), full, normalised, corrected.
+        head fitted anew on the representation), full, normalised, corrected; own, interpreted and full with _low and _high.
     """
     tuned = {  # one after the other: training uses both cores
         (start, name): fine_tuned(start, variant, world, presentations=presentations, seed=seed + number)
@@ -138,17 +139,25 @@ def compared(
             shown, truth = torch.from_numpy(test), world.test.labels
             own = (objective.head(shown).argmax(1).numpy() == truth).mean()
             said = (objective.concept_head(objective.interpretation(shown)).argmax(1).numpy() == truth).mean()
-        rows.append({"start": start, "variant": name, "own": own, "said": said if variants[name].weight else np.nan})
+        said = said if variants[name].weight else np.nan
+        rows.append({"start": start, "variant": name, "steps": presentations // BATCH_SIZE, "said": said} | _of("own", own, len(truth)))
     libraries = {"prototype": Library("prototype", concepts, draws=1)}
     work = partial(scored, libraries=libraries, world=world.without_pixels(), seed=seed, settings=settings)
     found = processes.share_out(work, pieces, description="scores after fine-tuning")
-    numbers = ("accuracy", "full", "normalised", "corrected")
-    scores = [one["prototype"] for one in found.values()]
-    return pd.DataFrame([
-        row | {"interpreted": float(one.curve.loc[np.isclose(one.curve["sparsity"], Variant().sparsity), "accuracy"].mean())}
-        | {number: getattr(one, number).value for number in numbers}
-        for row, one in zip(rows, scores, strict=True)
-    ])  # fmt: skip
+    return pd.DataFrame([row | _scores(one["prototype"]) for row, one in zip(rows, found.values(), strict=True)])
+
+
+def _scores(found):
+    curve, tested = found.curve, found.settings["tested"]
+    interpreted = float(curve.loc[np.isclose(curve["sparsity"], Variant().sparsity), "accuracy"].mean())
+    row = {"accuracy": found.accuracy.value, "normalised": found.normalised.value, "corrected": found.corrected.value}
+    row |= {"full": found.full.value, "full_low": found.full.low, "full_high": found.full.high}
+    return row | (_of("interpreted", interpreted, tested) if interpreted == interpreted else {"interpreted": np.nan})
+
+
+def _of(name, share, count):
+    found = proportion(round(share * count), count)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ def gaussian_classes(pictures: int, *, separation: float = SEPARATION, seed: int
     return features[:pictures], labels[:pictures], features[pictures:], labels[pictures:], means
 
 
-def planted_scores(*, pictures: int = 2000, sparsities: Sequence[float] = GRID, seed: int = 0) -> pd.DataFrame:
+def planted_scores(*, pictures: int = 3000, sparsities: Sequence[float] = GRID, seed: int = 0) -> pd.DataFrame:
     """Retention of planted libraries beside what can be derived.
 
     Returns:
@@ -55,7 +55,7 @@ def planted_scores(*, pictures: int = 2000, sparsities: Sequence[float] = GRID, 
 
 
 def separation_curve(separations: Sequence[float], *, pictures: int = 3000, concepts: int = 50, seed: int = 0) -> pd.DataFrame:
-    """Scores of random concepts as classes move apart: raw is U-shaped in accuracy, corrected rises.
+    """Scores of random concepts as classes move apart.
 
     Returns:
         One row a separation: separation, refused, and every number of the score with _low and _high.

@@ -189,7 +189,8 @@ def summary(scores: Mapping[str, Scores], key: str = "library") -> pd.DataFrame:
         for name, one in several.items():
             row = {
                 key: label, "representation": name, "chance": one.chance, "refused": one.refused, "concepts": one.settings["concepts"],
-                "dims": one.settings["dims"], "libraries": one.settings["libraries"], "tested": one.settings["tested"],
+                "classes": one.settings["classes"], "dims": one.settings["dims"], "libraries": one.settings["libraries"],
+                "tested": one.settings["tested"],
             }  # fmt: skip
             for number in NUMBERS:
                 found = getattr(one, number)
