@@ -26,9 +26,9 @@ _DEVIATION = 0.02
 
 def released_score(
     features, labels, test_features, test_labels, library: ConceptLibrary, *, sparsities: Sequence[float] = GRID,
-    rates: Sequence[float] = RATES, epochs: int = EPOCHS, seed: int = 0,
+    rates: Sequence[float] = RATES, epochs: int = EPOCHS, one_fewer: bool = True, best_epoch: bool = True, seed: int = 0,
 ) -> tuple[float, pd.DataFrame]:  # fmt: skip
-    """The authors' score and its curve.
+    """The authors' score and its curve, of which two choices can be left out to see what they change.
 
     Args:
         features: (pictures, dims) of the training pictures.
@@ -39,6 +39,8 @@ def released_score(
         sparsities: below 1 (at 1 their code fails).
         rates: learning rates tried.
         epochs: of each.
+        one_fewer: whether one concept fewer is kept than the sparsity says.
+        best_epoch: whether of each rate the best epoch on the test pictures counts, instead of the last.
         seed: of weights and order.
 
     Returns:
@@ -49,13 +51,13 @@ def released_score(
     """
     features, labels, test_features, test_labels, _ = checked_data(features, labels, test_features, test_labels)
     grid = np.sort(checked_grid(sparsities))
-    keeps = [library.count - int(np.floor(library.count * one + 1e-9)) - 1 for one in grid]
+    keeps = [library.count - int(np.floor(library.count * one + 1e-9)) - one_fewer for one in grid]
     if not len(rates) or epochs < 1:
         raise ValueError(f"rates, epochs: found {list(rates)} and {epochs}; expected at least one of each")
     if min(keeps) < 1:
         raise ValueError(f"sparsities: found {grid[-1]:g}, which leaves none of {library.count} concepts here; expected lower ones")
     shown, tested = (concept_activations(one, library.vectors) for one in (features, test_features))
-    settings = {"rates": rates, "epochs": epochs, "seed": seed}
+    settings = {"rates": rates, "epochs": epochs, "best_epoch": best_epoch, "seed": seed}
     whole = best_on_test(features, labels, test_features, test_labels, keep=None, **settings)
     accuracies = np.array([
         best_on_test(shown, labels, tested, test_labels, keep=keep, **settings) for keep in tqdm(keeps, desc="released heads", leave=False)
@@ -67,9 +69,13 @@ def released_score(
 
 @exactly(2)
 def best_on_test(
-    inputs, labels, test_inputs, test_labels, *, keep: int | None, rates: Sequence[float] = RATES, epochs: int = EPOCHS, seed: int = 0
-) -> float:
-    """The highest test accuracy of a head over epochs and learning rates; `keep`: concepts kept after normalisation, None for neither."""
+    inputs, labels, test_inputs, test_labels, *, keep: int | None, rates: Sequence[float] = RATES, epochs: int = EPOCHS,
+    best_epoch: bool = True, seed: int = 0,
+) -> float:  # fmt: skip
+    """The highest test accuracy of a head over learning rates and epochs, or over rates after the last epoch.
+
+    `keep`: concepts kept after normalisation, None for neither.
+    """
     inputs, test_inputs = (torch.from_numpy(np.ascontiguousarray(one, np.float32)) for one in (inputs, test_inputs))
     truth, test_truth = (torch.from_numpy(np.asarray(one).astype(np.int64)) for one in (labels, test_labels))
     best = 0.0
@@ -78,15 +84,16 @@ def best_on_test(
         head = _Head(inputs.shape[1], int(truth.max()) + 1, keep, generator)
         optimiser = torch.optim.Adam(head.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, DECAY)
-        for _ in range(epochs):
+        for epoch in range(1, epochs + 1):
             for rows in torch.randperm(len(inputs), generator=generator).split(BATCH_SIZE):
                 loss = functional.cross_entropy(head(inputs[rows]), truth[rows])
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
             schedule.step()
-            with torch.no_grad():
-                best = max(best, float((head(test_inputs).argmax(1) == test_truth).double().mean()))
+            if best_epoch or epoch == epochs:
+                with torch.no_grad():
+                    best = max(best, float((head(test_inputs).argmax(1) == test_truth).double().mean()))
     return best
 
 
@@ -100,7 +107,7 @@ class _Head(nn.Module):
 
     def forward(self, inputs):
         shown = self.norm(inputs)
-        if self.keep:
+        if self.keep and self.keep < shown.shape[1]:
             magnitude = shown.detach().abs()
             threshold = magnitude.topk(self.keep + 1, dim=1).values[:, -1:]
             shown = shown * (magnitude > threshold)

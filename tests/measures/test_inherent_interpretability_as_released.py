@@ -43,6 +43,25 @@ def test_the_best_epoch_on_test_pictures_praises_chance(world):  # B5
     assert best >= best_on_test(world[0], labels, world[2][:200], test_labels, keep=None, rates=[1e-2])
 
 
+def test_choices_can_be_left_out(world):
+    settings = {"sparsities": (0.0, 0.5, 0.9), "rates": [1e-2], "epochs": 5}
+    score, table = released_score(*world[:4], given(world[4]), **settings, one_fewer=False)
+    assert table["kept"].tolist() == [50, 25, 5]
+    assert score != released_score(*world[:4], given(world[4]), **settings)[0]
+    data = (world[0], world[1], world[2], world[3])
+    of_epochs = [best_on_test(*data, keep=10, rates=[1e-1], epochs=count) for count in (4, 5)]
+    last = best_on_test(*data, keep=10, rates=[1e-1], epochs=5, best_epoch=False)
+    assert last <= of_epochs[1]
+    assert of_epochs[1] == max(of_epochs[0], last)
+
+
+def test_bad_settings_are_named(world):
+    with pytest.raises(ValueError, match=r"rates, epochs: found \[\] and 30; expected at least one of each"):
+        released_score(*world[:4], given(world[4]), sparsities=(0.0, 0.5), rates=())
+    with pytest.raises(ValueError, match="test_labels: found class 77"):
+        released_score(*world[:3], np.full(1000, 77), given(world[4]), sparsities=(0.0, 0.5))
+
+
 def test_sparsities_that_leave_nothing_are_refused(world):
     with pytest.raises(ValueError, match=r"sparsities: found 0\.98, which leaves none of 50 concepts here"):
         released_score(*world[:4], given(world[4]))
