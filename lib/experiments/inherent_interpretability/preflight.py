@@ -28,7 +28,7 @@ def check(settings, train: Pictures, test: Pictures) -> None:
             raise ValueError(f"dataset: found {pictures.name} with fewer than two classes; expected labelled pictures")
     if settings.train_seed == settings.test_seed and isinstance(train, Scenes):
         raise ValueError(f"test_seed: found {settings.test_seed}, as train_seed; expected other scenes to test on than to train on")
-    for name in ("encoders", "seeds", "libraries", "sizes", "varied", "sparsities", "targets"):
+    for name in ("encoders", "seeds", "libraries", "sizes", "varied", "sparsities", "targets", "tuned_seeds"):
         values = getattr(settings, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
