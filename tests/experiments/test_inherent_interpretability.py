@@ -1,5 +1,6 @@
 """The sweeps, predictions, interventions and claims of notebook 05 on worlds whose answer is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -249,6 +250,23 @@ def test_an_edit_of_concepts_that_are_the_factors_does_what_rendering_does(monke
         editing.intervention("any", classifier, train, seen(train), test, seen(test), factors=["colour"])
     with pytest.raises(ValueError, match="factors: found 'taste'"):
         editing.intervention("any", classifier, train, seen(train), test, seen(test), factors=["taste"])
+
+
+def test_edits_are_made_for_all_encoders_and_all_that_concepts_are_learned_from(features, world, monkeypatch):
+    seen = []
+
+    def intervention(name, classifier, *_, factors, seed):
+        seen.append((name, classifier.library.names, classifier.keep))
+        return pd.DataFrame({"factor": factors})
+
+    monkeypatch.setattr(editing, "intervention", intervention)
+    swapped = replace(world, names=tuple("uvwxyz"))
+    every = experiments.Library("text", least_seen=-1, least_similarity=-1)
+    two = {name: features[name] for name in ("local:far", "local:near")}
+    found = experiments.interventions(two, {"this": world, "that": swapped}, every, factors=["shape", "colour"])
+    assert found["learned_from"].tolist() == ["this"] * 4 + ["that"] * 4
+    assert found["representation"].tolist() == ["local:far", "local:far", "local:near", "local:near"] * 2
+    assert seen == [(name, names, 6) for names in (world.names, swapped.names) for name in two]
 
 
 def test_variants_are_named_by_what_differs():
