@@ -72,6 +72,8 @@ def test_normalisation_is_per_picture_or_per_concept(activations):
     concept = normalised(test, train, how="concept")
     np.testing.assert_allclose(concept, (test - train.mean(0)) / train.std(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(normalised(np.ones((4, 3)), how="concept"), 0)  # a concept that never changes says nothing
+    rounded = np.where(np.arange(4)[:, None] % 2, np.float32(0.1), np.nextafter(np.float32(0.1), np.float32(1)))
+    assert np.abs(normalised(rounded, how="concept")).max() < 1e-6  # nor does one that changes by rounding alone
     np.testing.assert_array_equal(normalised(activations, how="none"), activations)
 
 

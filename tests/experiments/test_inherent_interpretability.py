@@ -246,6 +246,7 @@ def test_an_edit_of_concepts_that_are_the_factors_does_what_rendering_does(monke
     assert found["agreement"].item() > 0.98
     assert found["untouched"].item() == 0  # the shape always changes
     assert found["gain_low"].item() > 0.95
+    assert found["told"].item() == 1
     with pytest.raises(ValueError, match="factors: found 'colour', whose value 'red' is no concept"):
         editing.intervention("any", classifier, train, seen(train), test, seen(test), factors=["colour"])
     with pytest.raises(ValueError, match="factors: found 'taste'"):
@@ -311,6 +312,8 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
         }
         for size in (10, 50)
     }
+    for size, one in zip((10, 50), sizes.values(), strict=True):
+        one["local:ignorant,seed=0"] = SimpleNamespace(settings={"concepts": size}, refused="at chance", full=Estimate(-size, 0.0, 1.0, 9))
     curve = pd.DataFrame({
         "encoder": "local:a", "seed": np.repeat([0, 1, 2], 4), "checkpoint": [0, 1, 2, 3] * 3, "presentations": [0, 10, 100, 1000] * 3,
         "full": [0.9, 0.6, 0.5, 0.9, 0.92, 0.6, 0.5, 0.9, 0.9, 0.59, 0.5, 0.9], "corrected": [np.nan, 0.5, 0.6, 0.7] * 3,
@@ -341,12 +344,14 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
     })  # fmt: skip
     for number in ("full", "corrected"):
         separations = separations.assign(**{f"{number}_low": separations[number] - 0.02, f"{number}_high": separations[number] + 0.02})
-    planted = pd.DataFrame({"retention": [1.0, 0.5], "low": [0.99, 0.4], "high": [1.01, 0.6], "expected": [1.0, np.nan]})
+    planted = pd.DataFrame({
+        "retention": [1.0, 1.01, 0.5], "low": [0.98, 1.0, 0.4], "high": [1.01, 1.02, 0.6], "expected": [1.0, 1.0, np.nan],
+    })  # fmt: skip
     edits = pd.DataFrame({
         "factor": ["shape", "colour"] * 2, "learned_from": "the CLIP", "gain": [0.5, 0.01] * 2, "gain_low": [0.4, -0.02] * 2,
         "gain_high": [0.6, 0.04] * 2, "pictures": 100,
     })  # fmt: skip
-    ways = pd.concat([rows.assign(way="mask"), turned.assign(way="soft"), rows.assign(way="reweight"), turned.assign(way="at random")])
+    ways = pd.concat([rows.assign(way=way) for way in ("mask", "soft", "reweight")] + [turned.assign(way="at random")])
     released = pd.DataFrame({"representation": rows["representation"], "score": rows["raw"]})
     found = experiments.claims(
         SimpleNamespace(seeds=[0, 1, 2], deep="local:supervised"), planted=planted, separations=separations, targets={"class": scores},
@@ -354,14 +359,16 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
         few=few, edits=edits,
     )  # fmt: skip
     by = {one.claim: one for one in found}
-    assert by["planted libraries retain what can be derived"].verdict == "holds"
+    derived = by["planted libraries retain what can be derived"]
+    assert derived.verdict == "holds"
+    assert (derived.here.value, derived.here.low, derived.here.high) == pytest.approx((0.01, -0.02, 0.02))  # the ends of all rows
     assert by["scores of planted classes are U-shaped in accuracy (Q2)"].here.value == pytest.approx(0.15)  # not 0.2 from the least
     assert by["corrected scores of planted classes rise with accuracy (Q2)"].verdict == "holds"
     assert by["class: accuracy and score rise together (C1)"].verdict in ("holds", "inconclusive")
     assert by["class: they do without noisy versions (C1)"].here.value == pytest.approx(1)
     assert by["class: they do above the turning point (Q1)"].verdict == "not testable here"  # too few of them
     assert by["textual concepts rank representations as prototypes do (Q6)"].here.value == pytest.approx(-1)
-    assert by["forms of sparsification rank representations alike (Q6)"].here.value == pytest.approx(-1)  # mask and soft
+    assert by["forms of sparsification rank representations alike (Q6)"].here.value == pytest.approx(1)  # an order is no form
     assert by["class: concepts from pictures retain more than random directions (Q5)"].verdict == "inconclusive (1 seed)"
     assert by["class: accuracy and score rise together (C1)"].here.value == pytest.approx(1)
     assert by["class: the excess over random directions grows with accuracy (Q5)"].here.value == pytest.approx(-1)
@@ -373,7 +380,7 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
     # at the first checkpoint above chance, not at the least score
     assert by["along training of a the score dips (Q7)"].here.value == pytest.approx(0.3, abs=0.01)
     assert by["along training of a the corrected score rises (Q7)"].verdict == "holds"
-    assert by["scores rise with the number of concepts (Q9)"].here.value == pytest.approx(0.4)
+    assert by["scores rise with the number of concepts (Q9)"].here.value == pytest.approx(0.4)  # that at chance falls
     assert by["fine-tuning for sparse concepts raises the score (Q8)"].verdict == "holds"
     assert by["fine-tuning for sparse concepts costs no accuracy (Q8)"].here.value == pytest.approx(-0.005 + 0.001)
     assert by["fine-tuning for sparse concepts raises accuracy (C3)"].verdict in ("fails", "inconclusive")
@@ -408,3 +415,27 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
     }  # fmt: skip
     ranked = table.assign(refused="at chance")
     assert paper_claims._kendall_between(ranked, "library") is None
+    few_names = table.assign(concepts=np.where(table["library"] == "text", 9, 20), classes=10)
+    settings = SimpleNamespace(seeds=[0, 1, 2], deep="local:supervised")
+    rest = {"curve": pd.DataFrame(), "tuned": pd.DataFrame(), "edits": pd.DataFrame(), "few": few}
+    judged = experiments.claims(
+        settings, planted=planted, separations=separations, targets={"class": scores}, table=few_names, sizes=sizes, forms=ways,
+        released=released, **rest,
+    )  # fmt: skip
+    verdicts = {one.claim: one.verdict for one in judged}
+    assert verdicts["textual concepts rank representations as prototypes do (Q6)"] == "not testable here"
+
+
+def test_above_the_turning_point_networks_of_one_design_count_each():
+    names = [f"published:resnet{depth}{noise}" for depth in (20, 32, 44, 56) for noise in ("", "+noise=0.1")]
+    scores = {
+        name: SimpleNamespace(
+            curve=pd.DataFrame({"sparsity": [0.0, 0.9], "retention": [1.0, 0.9]}), refused="", excess=Estimate(0.0, -1.0, 1.0, 9),
+            settings={"dims": 64, "libraries": 3, "banks": 3},
+            **{number: Estimate(one, 0.0, 1.0, 9) for number in ("accuracy", "full", "corrected")},
+        )
+        for name, one in zip(names, np.linspace(0.6, 0.9, 8), strict=True)
+    }  # fmt: skip
+    judged = {one.claim: one for one in paper_claims._over_representations("class", scores, 1)}
+    assert judged["class: they do above the turning point (Q1)"].here.value == pytest.approx(1)
+    assert judged["class: accuracy and score rise together (C1)"].verdict == "not testable here"  # one lineage

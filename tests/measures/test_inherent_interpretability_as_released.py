@@ -53,6 +53,9 @@ def test_choices_can_be_left_out(world):
     last = best_on_test(*data, keep=10, rates=[1e-1], epochs=5, best_epoch=False)
     assert last <= of_epochs[1]
     assert of_epochs[1] == max(of_epochs[0], last)
+    labels, test_labels = (np.random.default_rng(seed).integers(0, 5, 1000) for seed in (2, 3))
+    best, last = (best_on_test(world[0], labels, world[2], test_labels, keep=None, best_epoch=one) for one in (True, False))
+    assert last < best  # at chance, one of 30 epochs is always luckier
 
 
 def test_bad_settings_are_named(world):
