@@ -1,0 +1,242 @@
+"""Attribution of every latent unit to a layer: Phi_i(x), what each channel and place of the layer contributes to unit i.
+
+All d units of a batch cost d vector-Jacobian products, whatever way they are taken together: that is the floor. What saves work is algebra:
+where everything flows through a narrower layer of d' < d units, its Jacobian is taken once and multiplied.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib.attribution.sites import PICTURE, Site, depends_on_batch, evaluate, evaluating
+from lib.attribution.smoothing import draws
+from lib.attribution.strategies import GRADIENT, Strategy, gradient_flow
+
+ROWS = 32  # pictures times samples that are in a network at once
+_VECTORS = 32  # rows times units of one vector-Jacobian product: more gains nothing on a CPU (benchmarks/attribution_scores.py)
+_PRODUCT = 2**24  # numbers of a product with the Jacobian of a narrow layer that are in memory at once
+_CHECKED = 1e-3  # relative, of a product with the Jacobian of a narrow layer; in float32 it is met within 1e-5
+
+Chunk = tuple[slice, slice, torch.Tensor]
+
+
+def attributions(
+    module: nn.Module,
+    latent: Callable[[torch.Tensor], torch.Tensor],
+    batch: torch.Tensor,
+    site: Site = PICTURE,
+    strategy: Strategy = GRADIENT,
+    *,
+    units: Sequence[int] | None = None,
+    reference: torch.Tensor | None = None,
+    narrowest: str = "",
+    seed: int = 0,
+    rows: int = ROWS,
+) -> Iterator[Chunk]:
+    """Attribute units of a latent code to what is at a site, a few pictures and units at a time.
+
+    Args:
+        module: the network; evaluated in eval mode, and given back as it was.
+        latent: batch -> (n, d), e.g. `encoder.embed`, or (n, channels, height, width), of which each value is a unit.
+        batch: (n, ...) preprocessed pictures.
+        site: where.
+        strategy: how; by default the paper's gradient.
+        units: which of the d; by default all. A gradient that is asked for at few units costs few vector-Jacobian products.
+        reference: x', one input; by default zeros (after preprocessing to a mean of 0 that is grey, not black).
+        narrowest: name of a layer whose output (n, d') everything between the site and the code flows through.
+        seed: of the smoothing noise; the same seed gives all units, pictures and networks the same noise.
+        rows: pictures times samples in the network at once; bounds the memory. All samples of a picture are taken together.
+
+    Yields:
+        slice of the pictures, slice of the units, and Phi (pictures, units, channels, height, width) of these. A sequence has height 1
+        and its tokens side by side; a layer without places one channel, with its features side by side. Of Grad-CAM there is one channel.
+
+    Raises:
+        ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at the site, a gradient is not finite, or not
+            everything flows through `narrowest`.
+    """
+    if not isinstance(batch, torch.Tensor) or batch.ndim < 2 or not len(batch) or not batch.is_floating_point():
+        found = f"{batch.dtype} of shape {tuple(batch.shape)}" if isinstance(batch, torch.Tensor) else type(batch).__name__
+        raise ValueError(f"batch: found {found}; expected a float tensor (n, ...) of at least one picture")
+    if rows < 1:
+        raise ValueError(f"rows: found {rows}; expected at least 1")
+    if reference is not None and reference.shape != batch.shape[1:]:
+        raise ValueError(f"reference: found shape {tuple(reference.shape)}; expected {tuple(batch.shape[1:])}, that of one picture")
+    if narrowest and strategy.guided:
+        raise ValueError("narrowest: found a layer with guided backpropagation, which is no Jacobian; expected none")
+    reference = torch.zeros_like(batch[0]) if reference is None else reference.to(batch)
+    # A layer that mixes the pictures of a batch would otherwise make a picture's attribution depend on its neighbours.
+    together = 1 if depends_on_batch(module) else max(1, rows // strategy.samples)
+    for start in range(0, len(batch), together):
+        pictures = slice(start, min(start + together, len(batch)))
+        for chosen, values in _of_pictures(module, latent, batch[pictures], site, strategy, units, reference, narrowest, seed):
+            yield pictures, chosen, values
+
+
+def activations(module: nn.Module, latent: Callable, batch: torch.Tensor, site: Site, strategy: Strategy, *, seed: int = 0) -> torch.Tensor:
+    """What is at the site, mean over the strategy's samples, (n, channels, height, width): the baseline that no attribution should equal.
+
+    Arguments as in `attributions`.
+    """
+    together = 1 if depends_on_batch(module) else max(1, ROWS // strategy.samples)
+    parts = []
+    with evaluating(module):
+        for start in range(0, len(batch), together):
+            part = batch[start : start + together]
+            inputs = _inputs(part, torch.zeros_like(part[0]), strategy, seed)
+            value = evaluate(module, latent, inputs, [site])[1][0].detach()
+            parts.append(_with_places(value).unflatten(0, (len(part), -1)).mean(1))
+    return torch.cat(parts)
+
+
+def latent_size(module: nn.Module, latent: Callable, batch: torch.Tensor) -> int:
+    """Number of units of a latent code."""
+    with evaluating(module), torch.no_grad():
+        return latent(batch[:1]).flatten(1).shape[1]
+
+
+def _of_pictures(module, latent, pictures, site, strategy, units, reference, narrowest, seed):
+    """Pairs of units and their attributions for some pictures, in one forward pass."""
+    inputs = _inputs(pictures, reference, strategy, seed)
+    sites = [site, Site(narrowest, "output")] if narrowest else [site]
+    with evaluating(module), gradient_flow(strategy):
+        if strategy.between == "activations":
+            points, factor, weights = _line(module, latent, pictures, reference, site, strategy)
+            code, found = evaluate(module, latent, inputs, sites, replaced=points)
+        else:
+            code, found = evaluate(module, latent, inputs, sites)
+            factor = _with_places(found[0].detach()) if strategy.factor == "activation" else None
+            weights = torch.full((strategy.samples,), 1 / strategy.samples, dtype=pictures.dtype, device=pictures.device)
+    place = found[0]
+    code = _as_units(code, len(inputs))
+    chosen = _checked_units(units, code.shape[1])
+
+    def over_samples(gradient):
+        """(rows, units, channels, height, width) -> (pictures, units, ...), the strategy's factor taken in."""
+        if strategy.pooled:
+            gradient = gradient.mean((3, 4), keepdim=True)
+        product = gradient if factor is None else gradient * factor[:, None]
+        if strategy.pooled:
+            product = product.sum(2, keepdim=True).clamp(min=0)
+        return torch.einsum("ns...,s->n...", product.unflatten(0, (len(pictures), -1)), weights.to(product))
+
+    if strategy.pooled and place.ndim == 2:
+        raise ValueError(f"site: {site} has no places (shape {tuple(place.shape)}), which Grad-CAM needs; expected maps or tokens")
+    if narrowest:
+        yield from _through(code, found[1], place, chosen, over_samples, narrowest, averaged_first=not strategy.pooled)
+        return
+    step = max(1, _VECTORS // len(inputs))
+    for start in range(0, len(chosen), step):
+        wanted = slice(start, min(start + step, len(chosen)))
+        yield wanted, over_samples(_products(code, place, chosen[wanted], site))
+
+
+def _inputs(pictures, reference, strategy, seed):
+    """Noisy pictures on the way from the reference, (pictures x samples, ...), the samples of a picture one after another."""
+    if strategy.between == "activations":
+        return pictures.repeat_interleave(strategy.samples, 0)
+    if strategy.samples == 1 and not strategy.noise and strategy.between == "none":
+        return pictures
+    t, e = (one.to(pictures) for one in draws(tuple(pictures.shape[1:]), strategy.samples, seed=seed))
+    noisy = pictures[:, None] + strategy.noise * e
+    return (noisy if strategy.between == "none" else reference + t * (noisy - reference)).flatten(0, 1)
+
+
+def _line(module, latent, pictures, reference, site, strategy):
+    """Points between the activations of the reference and of the pictures, their differences, and the weights of the quadrature."""
+    positions, weights = np.polynomial.legendre.leggauss(strategy.samples)
+    both = torch.cat([pictures, reference[None]])
+    values = evaluate(module, latent, both, [site])[1][0].detach()
+    difference = values[:-1] - values[-1:]
+    steps = torch.as_tensor((positions + 1) / 2).to(difference).view(-1, *(1 for _ in values.shape[1:]))
+    points = (values[-1:] + steps * difference[:, None]).flatten(0, 1).requires_grad_()
+    return points, _with_places(difference).repeat_interleave(strategy.samples, 0), torch.as_tensor(weights / 2).to(difference)
+
+
+def _with_places(values, axis=1):
+    """(..., channels, height, width) of maps, of tokens whose channels are last, and of features, which have no places."""
+    kind = values.ndim - axis
+    if kind == 3:
+        return values
+    if kind == 2:
+        return values.movedim(-1, -2).unsqueeze(-2)
+    if kind == 1:
+        return values.unsqueeze(-2).unsqueeze(-2)
+    found = (len(values), *values.shape[axis:])
+    raise ValueError(f"site: found shape {found}; expected (n, channels, height, width), (n, tokens, channels) or (n, features)")
+
+
+def _as_units(code, rows):
+    if not isinstance(code, torch.Tensor) or code.ndim < 2 or len(code) != rows:
+        found = tuple(code.shape) if isinstance(code, torch.Tensor) else type(code).__name__
+        raise ValueError(f"latent: found {found} for {rows} pictures; expected a tensor ({rows}, d) or ({rows}, channels, height, width)")
+    if not code.requires_grad:
+        raise ValueError("latent: found a code without a gradient; expected one that is not computed under torch.no_grad or detached")
+    return code.flatten(1)
+
+
+def _checked_units(units, count):
+    chosen = np.arange(count) if units is None else np.asarray(units)
+    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu" or not 0 <= chosen.min() <= chosen.max() < count:
+        raise ValueError(f"units: found {units!r:.80}; expected a list of numbers from 0 to {count - 1}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise ValueError(f"units: found {units!r:.80}; expected each once")
+    return chosen
+
+
+def _products(code, place, units, site):
+    """d code_i / d place of some units, (rows, units, ...)."""
+    if len(units) == 1:
+        vector = torch.zeros_like(code)
+        vector[:, units[0]] = 1
+        gradient = torch.autograd.grad(code, place, vector, retain_graph=True, allow_unused=True)[0]
+        gradient = None if gradient is None else gradient[:, None]
+    else:
+        vectors = code.new_zeros(len(units), *code.shape)
+        vectors[np.arange(len(units)), :, units] = 1
+        gradient = torch.autograd.grad(code, place, vectors, retain_graph=True, allow_unused=True, is_grads_batched=True)[0]
+        gradient = None if gradient is None else gradient.movedim(0, 1)
+    if gradient is None:
+        raise ValueError(f"site: the latent code does not depend on {site}; expected a layer on its way")
+    if not torch.isfinite(gradient).all():
+        raise ValueError(f"site: found gradients of units {units[:5].tolist()} at {site} that are not finite; expected finite ones")
+    return _with_places(gradient, axis=2)
+
+
+def _through(code, narrow, place, chosen, over_samples, name, *, averaged_first):
+    """The same by the chain rule at a layer of d' units: J = (d code / d narrow) (d narrow / d place)."""
+    if narrow.ndim != 2:
+        raise ValueError(f"narrowest: the output of {name} has shape {tuple(narrow.shape)}; expected (n, d')")
+    upper = torch.cat([
+        _products(code, narrow, part, f"output of {name}")[:, :, 0, 0]
+        for part in np.array_split(chosen, -(-len(chosen) * len(narrow) // 1024))
+    ], 1)  # fmt: skip
+    lower = torch.cat([
+        _products(narrow, place, part, "the site")
+        for part in np.array_split(np.arange(narrow.shape[1]), -(-narrow.shape[1] // max(1, _VECTORS // len(narrow))))
+    ], 1)  # fmt: skip
+    _check_all_flows(code, place, chosen, upper, lower, name)
+    # Where the layers above are linear, one matrix holds for all rows, and the mean over samples can be taken before the product.
+    shared = averaged_first and bool((upper == upper[:1]).all())
+    if shared:
+        lower, upper = over_samples(lower), upper[0]
+    step = max(1, _PRODUCT // lower[:, 0].numel())
+    for start in range(0, len(chosen), step):
+        wanted = slice(start, min(start + step, len(chosen)))
+        if shared:
+            yield wanted, torch.einsum("uk,nk...->nu...", upper[wanted], lower)
+        else:
+            yield wanted, over_samples(torch.einsum("nuk,nk...->nu...", upper[:, wanted], lower))
+
+
+def _check_all_flows(code, place, chosen, upper, lower, name):
+    """One vector-Jacobian product with a random vector must be the same on both ways."""
+    vector = torch.randn(len(chosen), generator=torch.Generator().manual_seed(0)).to(code)
+    vectors = torch.zeros_like(code)
+    vectors[:, chosen] = vector
+    direct = _with_places(torch.autograd.grad(code, place, vectors, retain_graph=True)[0])
+    chained = torch.einsum("nk,nk...->n...", torch.einsum("u,nuk->nk", vector, upper), lower)
+    if not torch.allclose(direct, chained, rtol=0, atol=_CHECKED * float(direct.abs().max())):
+        raise ValueError(f"narrowest: not everything between the site and the code flows through {name}; expected a layer that it does")
