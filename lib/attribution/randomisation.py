@@ -1,0 +1,84 @@
+"""Networks whose learned weights are taken away, to see whether a map or a score depends on them.
+
+Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map that stays the same shows the picture, not the network.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib.encoders.encoder import Encoder
+from lib.encoders.weights import weights_sha256
+from lib.keyed_random import keys
+
+WEIGHTED = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
+
+
+def weighted_layers(module: nn.Module) -> list[str]:
+    """Layers whose weights can be drawn anew, in order of definition."""
+    return [name for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)]
+
+
+def randomised(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> Encoder:
+    """A copy of an encoder with the weights of some layers drawn anew (Xavier uniform, as the authors do) and their biases 0.
+
+    All else stays, also the statistics of batch norms. The draw belongs to the layer's name, so that layers randomised alone and
+    together get the same weights.
+
+    Args:
+        encoder: stays as it is; its functions have to be methods of its module or of a layer of it.
+        layers: names; see `weighted_layers`.
+        seed: of the weights.
+
+    Raises:
+        ValueError: if a layer does not exist or has no weights, or the encoder's functions cannot be moved to the copy.
+    """
+    known = weighted_layers(encoder.module)
+    for name in layers:
+        if name not in known:
+            listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+            raise ValueError(f"layers: found {name!r}; expected layers with weights: {listed}")
+    module = copy.deepcopy(encoder.module)
+    found = dict(module.named_modules())
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for name in layers:
+            torch.manual_seed(int(keys(seed, 94, *name.encode()) >> np.uint64(1)))
+            nn.init.xavier_uniform_(found[name].weight)
+            if found[name].bias is not None:
+                nn.init.zeros_(found[name].bias)
+    return Encoder(
+        name=f"{encoder.name}, {', '.join(layers) or 'nothing'} randomised",
+        module=module,
+        preprocess=encoder.preprocess,
+        embed=_moved(encoder.embed, encoder.module, module, "embed"),
+        classify=None if encoder.classify is None else _moved(encoder.classify, encoder.module, module, "classify"),
+        identity=encoder.identity | {"weights": weights_sha256(module)},
+        circular_labels=encoder.circular_labels,
+    )
+
+
+def cascade(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> dict[str, Encoder]:
+    """Randomise from the top down: layer -> the encoder with this layer and all above it randomised.
+
+    Args:
+        encoder: trained.
+        layers: from the lowest to the highest.
+        seed: of the weights.
+    """
+    return {layer: randomised(encoder, layers[number:], seed=seed) for number, layer in reversed(list(enumerate(layers)))}
+
+
+def _moved(function, before, after, name):
+    """The same method of the copied module."""
+    if function is before:
+        return after
+    owner = getattr(function, "__self__", None)
+    for path, layer in before.named_modules():
+        if layer is owner:
+            return getattr(after.get_submodule(path), function.__name__)
+        if layer is function:
+            return after.get_submodule(path)
+    raise ValueError(f"encoder: {name}: found {function!r}; expected the module, a layer, or a method of either")
