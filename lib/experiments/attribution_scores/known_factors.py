@@ -1,0 +1,81 @@
+"""Do scores that know no factors rank encoders as those do that know them? (B5 of the spec)"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from lib import activations
+from lib.attribution.sites import Site
+from lib.attribution.strategies import Strategy
+from lib.datasets.pictures import Pictures
+from lib.datasets.scenes import Scenes
+from lib.encoders.encoder import Encoder
+from lib.experiments.attribution_scores.looking import CODE, as_row, scored
+from lib.experiments.remembered import remembered
+from lib.measures import known_factors
+from lib.measures.known_factors import dci, importances, mutual_information_gap
+
+
+def factors_of(scenes: Scenes) -> pd.DataFrame:
+    """The factors that scenes are drawn from, as classes: (pictures, factors) of integers."""
+    names = scenes.concepts.columns.str.partition(": ").to_frame(index=False)[0]
+    return pd.DataFrame({
+        factor: scenes.concepts.loc[:, (names == factor).to_numpy()].to_numpy().argmax(1) for factor in dict.fromkeys(names)
+    })  # fmt: skip
+
+
+def against_known_factors(
+    encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, learner: str = "trees",
+    references: int = 8, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """Scores without labels beside scores with them.
+
+    Args:
+        encoders: name -> encoder.
+        looked_at: pictures whose attributions are scored.
+        scenes: pictures with factors, more of them, for DCI, MIG and a linear probe (half trains, half tests).
+        site: of the attributions.
+        strategy: of the attributions.
+        learner: of the importances.
+        references: noise pictures.
+        seed: of everything random.
+
+    Returns:
+        One row an encoder: encoder, every score of `as_row`, DCI disentanglement, DCI completeness, MIG, and the probe's accuracy for the
+        class.
+    """
+    factors = factors_of(scenes)
+    tables = []
+    for name, encoder in encoders.items():
+        inputs = {
+            "encoder": encoder.identity, "looked at": looked_at.identity, "scenes": scenes.identity, "site": asdict(site),
+            "strategy": asdict(strategy), "learner": learner, "references": references, "seed": seed,
+        }  # fmt: skip
+
+        def make(encoder=encoder):
+            codes = activations.embeddings(encoder, scenes)
+            importance = dci(importances(codes, factors, learner=learner, seed=seed))
+            return [
+                as_row(scored(encoder, looked_at, site, strategy, references=references, seed=seed))
+                | {
+                    "DCI disentanglement": importance.disentanglement, "DCI completeness": importance.completeness,
+                    "MIG": mutual_information_gap(codes, factors), "probe accuracy": probe_accuracy(codes, scenes.labels),
+                }
+            ]  # fmt: skip
+
+        rows = remembered("attribution_factors", inputs, make, code=[*CODE, known_factors, activations.embeddings])
+        tables.append(rows.assign(encoder=name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def probe_accuracy(codes: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the second half of the pictures whose class a logistic regression on the first half tells."""
+    half = len(codes) // 2
+    spread = codes[:half].std(0)
+    standard = (codes - codes[:half].mean(0)) / np.where(spread > 0, spread, 1)
+    with threadpool_limits(1):
+        return float(LogisticRegression(max_iter=2000).fit(standard[:half], labels[:half]).score(standard[half:], labels[half:]))

@@ -1,0 +1,140 @@
+"""Encoders, layers, pictures and noise of notebook 02, brought together: where an encoder looks, and how that scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.attribution import attributions as attribution_of_units
+from lib.attribution import maps as maps_of_units
+from lib.attribution.maps import activation_maps, unit_maps
+from lib.attribution.sites import PICTURE, Site
+from lib.attribution.strategies import Strategy
+from lib.datasets.pictures import Pictures
+from lib.encoders.encoder import Encoder
+from lib.experiments.remembered import remembered
+from lib.keyed_random import generator
+from lib.measures import attribution_scores as scores_of_maps
+from lib.measures.attribution_scores import AttributionScores, attribution_scores
+
+NOISES = ("uniform", "gaussian", "shuffled")
+ACTIVATION = Strategy("activation only", "activation", between="pictures", samples=10, noise=0.5)
+ESTIMATES = (
+    "informativeness", "floor", "excess", "disentanglement", "raw_disentanglement", "scaled_disentanglement", "selectivity", "overlap",
+)  # fmt: skip
+
+
+def noise_pictures(kind: str, count: int, like: Pictures, *, seed: int = 0) -> np.ndarray:
+    """Pictures without content, uint8 (count, height, width, 3).
+
+    Args:
+        kind: "uniform", every number from 0 to 255 alike (the paper); "gaussian", with mean and spread of the pictures; or "shuffled",
+            pictures whose pixels are in random order: the right colours in the wrong places.
+        count: how many.
+        like: pictures whose size (and for the last two whose colours) they have; grey pictures get grey noise.
+        seed: of the noise.
+    """
+    if kind not in NOISES:
+        raise ValueError(f"kind: found {kind!r}; expected one of {', '.join(NOISES)}")
+    some = np.asarray(like.read(np.arange(min(max(count, 64), len(like)))))
+    grey = bool((some[..., :1] == some).all())
+    rng = generator(seed, 98)
+    shape = (count, *some.shape[1:3], 1 if grey else 3)
+    if kind == "uniform":
+        made = rng.integers(0, 256, shape)
+    elif kind == "gaussian":
+        made = np.clip(np.round(some.mean() + some.std() * rng.standard_normal(shape)), 0, 255)
+    else:
+        chosen = some[np.arange(count) % len(some)]
+        made = np.stack([rng.permutation(one.reshape(-1, 3)).reshape(one.shape) for one in chosen])
+    return np.broadcast_to(made, (*shape[:3], 3)).astype(np.uint8)
+
+
+def in_picture_units(encoder: Encoder, strategy: Strategy, side: int) -> Strategy:
+    """The strategy with its noise in units of the encoder's input, where it was given in units of the pictures' range, black to white."""
+    ends = encoder.preprocess(np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)]))
+    return replace(strategy, noise=strategy.noise * float((ends[1] - ends[0]).mean()))
+
+
+def looks(
+    encoder: Encoder, pixels: np.ndarray, site: Site, strategy: Strategy, *, channels: str = "absolute", seed: int = 0, **settings
+) -> torch.Tensor:
+    """Maps of all units, (n, units, height, width); of `ACTIVATION` one map, that of what is at the site.
+
+    Args:
+        encoder: the network.
+        pixels: uint8 (n, height, width, 3).
+        site: where; Grad-CAM takes what comes out of the layer, whatever the side, and everything else what the site says.
+        strategy: how, with noise in units of the pictures' range.
+        channels: as in `unit_maps`.
+        seed: of the smoothing noise.
+        settings: of `attributions`.
+    """
+    strategy = in_picture_units(encoder, strategy, pixels.shape[1])
+    batch = encoder.preprocess(pixels)
+    if strategy.name == ACTIVATION.name:
+        return activation_maps(encoder.module, encoder.embed, batch, site, strategy, seed=seed)
+    if strategy.pooled and site != PICTURE:
+        site = Site(site.layer, "output")
+    return unit_maps(encoder.module, encoder.embed, batch, site, strategy, channels=channels, seed=seed, **settings)
+
+
+def scored(
+    encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, *, noise: str = "uniform", references: int = 8,
+    channels: str = "absolute", percentiles: tuple[float, float] | None = None, seed: int = 0,
+) -> AttributionScores:  # fmt: skip
+    """Both scores of an encoder at a site, with noise references that see the same smoothing noise."""
+    pixels = np.asarray(pictures.read(np.arange(len(pictures))))
+    both = np.concatenate([pixels, noise_pictures(noise, references, pictures, seed=seed)])
+    maps = looks(encoder, both, site, strategy, channels=channels, seed=seed)
+    return attribution_scores(maps[: len(pixels)], maps[len(pixels) :], percentiles=percentiles)
+
+
+def scores_table(
+    encoders: Mapping[str, Encoder], pictures: Pictures, sites: Mapping[str, Site], strategies: Sequence[Strategy], **settings
+) -> pd.DataFrame:
+    """Scores of encoders by layer and strategy; kept in the cache one by one.
+
+    Args:
+        encoders: name -> encoder.
+        pictures: what they look at.
+        sites: name -> site, from shallow to deep. What is at the picture has no layer for Grad-CAM, and is left out there.
+        strategies: how.
+        settings: of `scored`.
+
+    Returns:
+        One row each: encoder, layer, depth (its number), strategy, units, dead, separation, and every estimate with _low and _high.
+    """
+    tables = []
+    for name, encoder in encoders.items():
+        for depth, (layer, site) in enumerate(sites.items()):
+            for strategy in strategies:
+                if strategy.pooled and site == PICTURE:
+                    continue
+                inputs = {
+                    "encoder": encoder.identity, "pictures": pictures.identity, "site": asdict(site), "strategy": asdict(strategy),
+                    **settings,
+                }  # fmt: skip
+
+                def make(encoder=encoder, site=site, strategy=strategy):
+                    return [as_row(scored(encoder, pictures, site, strategy, **settings))]
+
+                row = remembered("attribution_scores", inputs, make, code=CODE)
+                tables.append(row.assign(encoder=name, layer=layer, depth=depth, strategy=strategy.name))
+    table = pd.concat(tables, ignore_index=True)
+    first = ["encoder", "layer", "depth", "strategy"]
+    return table[first + [column for column in table.columns if column not in first]]
+
+
+def as_row(scores: AttributionScores) -> dict[str, float]:
+    """The numbers of a score, name -> number, estimates with their intervals."""
+    row = {"units": scores.settings["units"], "dead": scores.dead, "separation": scores.separation}
+    for name in ESTIMATES:
+        one = getattr(scores, name)
+        row |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+    return row
+
+
+CODE = (attribution_of_units, maps_of_units, scores_of_maps, noise_pictures)  # what the rows of the cache depend on

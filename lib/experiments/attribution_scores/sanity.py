@@ -1,0 +1,70 @@
+"""Does a map, or a score, depend on what the network has learned? Layers are randomised one by one and from the top down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from lib.attribution.maps import aggregate
+from lib.attribution.sites import PICTURE, Site
+from lib.attribution.strategies import Strategy
+from lib.datasets.pictures import Pictures
+from lib.encoders.encoder import Encoder
+from lib.experiments.attribution_scores.looking import CODE, looks
+from lib.experiments.remembered import remembered
+from lib.measures import map_similarity
+from lib.measures.map_similarity import SIMILARITIES
+from lib.statistics import student_mean
+
+
+def similarity_to_trained(
+    trained: Encoder, others: Mapping[str, Encoder], pictures: Pictures, sites: Mapping[str, Site], strategies: Sequence[Strategy], *,
+    channels: str = "absolute", seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """How alike the maps of whole representations are before and after weights were taken away; 1 is the same map.
+
+    Args:
+        trained: the network as it was trained.
+        others: name -> the same architecture with other weights.
+        pictures: what both look at, with the same smoothing noise.
+        sites: name -> site.
+        strategies: how.
+        channels: "absolute", or "signed" to see whether signs agree.
+        seed: of the smoothing noise.
+
+    Returns:
+        One row each: other, layer, strategy, similarity (`SIMILARITIES`), value, low, high (Student's over pictures), count.
+    """
+    pixels = np.asarray(pictures.read(np.arange(len(pictures))))
+    tables = []
+    for layer, site in sites.items():
+        for strategy in strategies:
+            if strategy.pooled and site == PICTURE:
+                continue
+
+            def make(site=site, strategy=strategy):
+                def whole(encoder):
+                    return aggregate(looks(encoder, pixels, site, strategy, channels=channels, seed=seed)).numpy()
+
+                before = whole(trained)
+                rows = []
+                for other, encoder in others.items():
+                    after = whole(encoder)
+                    for similarity, function in SIMILARITIES.items():
+                        values = function(before, after)
+                        known = values[np.isfinite(values)]
+                        mean = student_mean(known) if len(known) else None
+                        value, low, high = (mean.value, mean.low, mean.high) if mean else (np.nan,) * 3
+                        rows.append({
+                            "other": other, "similarity": similarity, "value": value, "low": low, "high": high, "count": len(known),
+                        })  # fmt: skip
+                return rows
+
+            inputs = {
+                "trained": trained.identity, "others": {name: one.identity for name, one in others.items()}, "site": asdict(site),
+                "pictures": pictures.identity, "strategy": asdict(strategy), "channels": channels, "seed": seed,
+            }  # fmt: skip
+            rows = remembered("attribution_similarity", inputs, make, code=[*CODE, map_similarity])
+            tables.append(rows.assign(layer=layer, strategy=strategy.name))
+    return pd.concat(tables, ignore_index=True)
