@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import rankdata
 from sklearn.covariance import LedoitWolf
-from sklearn.metrics import roc_auc_score
 
 from lib.keyed_random import generator
 from lib.statistics import Estimate
@@ -74,16 +74,17 @@ def detection(usual: np.ndarray, drifted: np.ndarray, *, resamples: int = 1000, 
     if usual.shape != drifted.shape or usual.ndim != 1 or len(usual) < 2 or not np.isfinite([usual, drifted]).all():
         raise ValueError(f"usual, drifted: found shapes {usual.shape} and {drifted.shape}; expected finite vectors of the same pictures")
 
-    def area(rows):
-        one, other = usual[rows], drifted[rows]
-        direction = 1 if np.median(other) >= np.median(one) else -1
-        labels = np.repeat([0, 1], len(rows))
-        return roc_auc_score(labels, direction * np.concatenate([one, other]))
+    count = len(usual)
 
-    everything = np.arange(len(usual))
-    rng = np.random.default_rng(seed)
-    low, high = np.quantile([area(rng.integers(0, len(usual), len(usual))) for _ in range(resamples)], (0.025, 0.975))
-    return Estimate(float(area(everything)), float(low), float(high), len(usual))
+    def areas(rows):
+        """Of each row of picture numbers, by the sum of ranks."""
+        one, other = usual[rows], drifted[rows]
+        ranks = rankdata(np.concatenate([one, other], axis=1), axis=1)[:, count:].sum(1)
+        area = (ranks - count * (count + 1) / 2) / count**2
+        return np.where(np.median(other, axis=1) >= np.median(one, axis=1), area, 1 - area)
+
+    low, high = np.quantile(areas(np.random.default_rng(seed).integers(0, count, (resamples, count))), (0.025, 0.975))
+    return Estimate(float(areas(np.arange(count)[None])[0]), float(low), float(high), count)
 
 
 def mahalanobis(known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from lib.drift import DRIFTS, add_noise, blur, detection, fade, mahalanobis, move, relative_change
 
@@ -57,6 +58,8 @@ def test_detection_is_perfect_blind_or_between():
     assert one.low < one.value < one.high
     assert one.value == pytest.approx(0.76, abs=0.05)  # Phi(1 / sqrt 2)
     assert detection(np.ones(5), np.ones(5), resamples=20).value == 0.5
+    rounded = usual.round(), (usual + 1).round()  # with ties
+    assert detection(*rounded).value == pytest.approx(roc_auc_score(np.repeat([0, 1], 200), np.concatenate(rounded)), abs=1e-12)
 
 
 def test_distance_is_that_of_the_covariance():

@@ -117,7 +117,7 @@ def _importance(codes, factor, learner, seed):
     classes = factor.dtype.kind in "iu"
     if learner == "trees":
         model = (GradientBoostingClassifier if classes else GradientBoostingRegressor)(n_estimators=50, subsample=0.5, random_state=seed)
-        return model.fit(codes, factor).feature_importances_
+        return model.fit(codes, factor).feature_importances_.clip(0)  # rounding may leave -1e-17
     if not classes:
         return np.abs(LassoCV(cv=5, random_state=seed).fit(codes, factor).coef_)
     model = LogisticRegressionCV(

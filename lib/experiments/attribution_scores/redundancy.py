@@ -1,4 +1,4 @@
-"""Codes made worse in a known way: half of the units replaced by one and the same, units mixed, units whitened."""
+"""Codes changed in a known way: half of the units replaced by one and the same, units mixed, units whitened."""
 
 import hashlib
 from dataclasses import replace
@@ -14,12 +14,22 @@ from lib.keyed_random import generator
 def half_replaced(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
     """A random half of the units becomes the mean of all units: the redundancy control of the authors' first commits.
 
-    They draw another half in every forward pass; here it belongs to the seed.
+    They draw another half in every forward pass; here it belongs to the seed. Where units have signs at random, their mean is small: the
+    replaced units then hardly look anywhere, which S_D* counts as few units looking at a place, not as redundancy. See `half_copied`.
     """
-    chosen = generator(seed, 99).permutation(units)[: units // 2]
+    return mixed(encoder, _with_half(units, seed, lambda mixing, _kept: 1 / units), "half of the units replaced")
+
+
+def half_copied(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
+    """A random half of the units becomes copies of one of the others: the same redundancy at full size."""
+    return mixed(encoder, _with_half(units, seed, lambda mixing, kept: mixing[kept[0]]), "half of the units copied")
+
+
+def _with_half(units, seed, row):
+    order = generator(seed, 99).permutation(units)
     mixing = np.eye(units)
-    mixing[chosen] = 1 / units
-    return mixed(encoder, mixing, "half of the units replaced")
+    mixing[order[: units // 2]] = row(mixing, order[units // 2 :])
+    return mixing
 
 
 def rotated(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
