@@ -320,6 +320,7 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
         "refused": ["chance", "", "", ""] * 3,
     })  # fmt: skip
     gains = {"cross-entropy only": (0, 0), "sparse concepts": (0.1, -0.005), "s = 0.1": (0.1, 0), "s = 0.9": (0.1, -0.2)}
+    gains |= {"all concepts (s = 0)": (0.07, 0), "random vectors, fixed": (0.15, 0)}
     tuned = pd.DataFrame([
         {
             "start": f"local:supervised,seed={seed}", "variant": variant, "full": 0.8 + gain + seed / 1000, "own": 0.9 + loss + noise,
@@ -382,6 +383,8 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
     assert by["along training of a the corrected score rises (Q7)"].verdict == "holds"
     assert by["scores rise with the number of concepts (Q9)"].here.value == pytest.approx(0.4)  # that at chance falls
     assert by["fine-tuning for sparse concepts raises the score (Q8)"].verdict == "holds"
+    assert by["it raises the score by more than a head on all concepts (s = 0) does (Q8)"].here.value == pytest.approx(0.03)
+    assert by["it raises the score by more than one on random fixed vectors does (Q8)"].verdict == "fails"
     assert by["fine-tuning for sparse concepts costs no accuracy (Q8)"].here.value == pytest.approx(-0.005 + 0.001)
     assert by["fine-tuning for sparse concepts raises accuracy (C3)"].verdict in ("fails", "inconclusive")
     assert by["a small sparsity serves fine-tuning better than a large one (Q9)"].here.value == pytest.approx(0.2)
@@ -398,10 +401,13 @@ def test_claims_come_out_on_tables_that_are_known(monkeypatch):
     )  # fmt: skip
     verdicts = {one.claim: one.verdict for one in nothing}
     for claim in verdicts:
-        if "fine-tuning" in claim or "edits" in claim or "number of concepts" in claim or "forms" in claim:
+        if "(Q8)" in claim or "fine-tuning" in claim or "edits" in claim or "number of concepts" in claim or "forms" in claim:
             assert verdicts[claim] == "not testable here"
     assert not any("along training" in claim for claim in verdicts)
     assert paper_claims._dip_between_ends(separations).low > 0
+    mean = paper_claims._mean_correlation([0.9, 0.1])
+    assert (mean.value, mean.low, mean.high) == pytest.approx((0.5, -1, 1))  # Student's interval would reach from -4.6 to 5.6
+    assert paper_claims._mean_correlation([0.9, 0.8, 0.85]).low == pytest.approx(0.726, abs=1e-3)
     rising = separations.assign(**dict.fromkeys(("full", "full_low", "full_high"), separations["accuracy"]))
     assert paper_claims._dip_between_ends(rising).high < 0  # a curve without a dip fails
     few_draws = {"settings": {"dims": 64, "libraries": 1, "banks": 3}}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib import datasets, notebooks, profiles
-from lib.experiments.inherent_interpretability import check
+from lib.experiments.inherent_interpretability import at_hand, check
 
 NOTEBOOK = notebooks.find("05")
 
@@ -19,6 +19,22 @@ def settings():
 @pytest.fixture(scope="module")
 def pictures():
     return datasets.load("scenes", count=500, seed=20), datasets.load("scenes", count=500, seed=21)
+
+
+def test_a_noisy_network_is_at_hand_if_the_network_is(monkeypatch):
+    def load(name):
+        if name == "published:resnet56":
+            raise FileNotFoundError("no mirror")
+        if name != "published:resnet20":
+            raise ValueError(name)
+
+    monkeypatch.setattr("lib.encoders.load", load)
+    names = ["local:random", "published:resnet20+noise=0.1", "published:resnet56", "published:resnet56+noise=1", "published:resnet20"]
+    there, absent = at_hand(names)
+    assert there == ["local:random", "published:resnet20+noise=0.1", "published:resnet20"]
+    assert absent == ["left out, not at hand: published:resnet56 (no mirror)"]
+    with pytest.raises(FileNotFoundError, match="no mirror"):
+        at_hand(["published:resnet56+noise=1"])
 
 
 @pytest.mark.parametrize("profile", ["quick", "study"])

@@ -33,12 +33,12 @@ class Variant:
     learned: bool = True
 
 
-CONTROL, TUNED = "cross-entropy only", "sparse concepts"
+CONTROL, TUNED, ALL, RANDOM = "cross-entropy only", "sparse concepts", "all concepts (s = 0)", "random vectors, fixed"
 VARIANTS = {
     CONTROL: Variant(weight=0.0),
     TUNED: Variant(),
-    "all concepts (s = 0)": Variant(sparsity=0.0),
-    "random vectors, fixed": Variant(vectors="random", learned=False),
+    ALL: Variant(sparsity=0.0),
+    RANDOM: Variant(vectors="random", learned=False),
 }
 
 

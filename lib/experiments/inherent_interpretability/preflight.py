@@ -1,11 +1,14 @@
 """Everything that can be found wrong with the settings of notebook 05 before minutes are spent on them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lib.concept_libraries.elements import GRANULARITIES, GRID, MOST_SEGMENTS
 from lib.datasets.pictures import Pictures
 from lib.datasets.scenes import FACTORS, Scenes
 from lib.encoders import local, published
+from lib.experiments import checks
 from lib.experiments.inherent_interpretability.fine_tuning import variants_of
 from lib.figures import PALETTE
 from lib.image_text_similarity import TRUTH
@@ -15,6 +18,17 @@ from lib.representations import parts, short
 CUTS = ("patches", "segments")
 LEAST_CONCEPTS = 3
 KINDS = ("prototype", "cluster", "end2end", "text")
+
+
+def at_hand(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Which representations can be had here, and a line for each network that cannot; a noisy network is there if the network is.
+
+    Raises:
+        FileNotFoundError: if none can be had.
+    """
+    networks = {name: parts(name)[0] for name in names}
+    there, absent = checks.at_hand(list(dict.fromkeys(networks.values())))
+    return [name for name, network in networks.items() if network in there], absent
 
 
 def check(settings, train: Pictures, test: Pictures) -> None:
