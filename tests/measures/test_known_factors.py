@@ -40,7 +40,7 @@ def test_scale_and_order_do_not_matter():
         assert dci(other).completeness == pytest.approx(base.completeness, rel=1e-12)
 
 
-@pytest.mark.parametrize("learner", ["trees", "lasso"])
+@pytest.mark.parametrize("learner", ["forest", "lasso"])
 def test_importances_find_which_unit_tells_which_factor(learner):
     rng = np.random.default_rng(1)
     classes, quantity = rng.integers(0, 3, 600), rng.random(600)
@@ -70,7 +70,7 @@ def test_gap_of_independent_factors_is_one_and_of_a_copied_unit_is_zero():
     (lambda: mutual_information_gap(np.eye(4), np.ones((3, 1))), r"factors: found shape \(3, 1\); expected \(4, factors\)"),
     (lambda: mutual_information_gap(np.eye(4) * np.inf, np.eye(4)), "codes: found"),
     (lambda: mutual_information_gap(np.eye(4), np.eye(4), bins=1), "bins: found 1"),
-    (lambda: importances(np.eye(4), np.eye(4), learner="forest"), "learner: found 'forest'"),
+    (lambda: importances(np.eye(4), np.eye(4), learner="trees"), "learner: found 'trees'"),
 ])  # fmt: skip
 def test_bad_input_is_named(call, message):
     with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=message):

@@ -1,6 +1,6 @@
 """Do scores that know no factors rank encoders as those do that know them? (B5 of the spec)"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -8,16 +8,48 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from lib import activations
+from lib import activations, datasets, encoders
 from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
 from lib.datasets.scenes import Scenes
+from lib.encoders.controls import variational
 from lib.encoders.encoder import Encoder
 from lib.experiments.attribution_scores.looking import CODE, as_row, scored
+from lib.experiments.attribution_scores.redundancy import half_copied, rotated, whitened
 from lib.experiments.remembered import remembered
 from lib.measures import known_factors
 from lib.measures.known_factors import dci, importances, mutual_information_gap
+from lib.representations import with_seeds
+
+WHITENED, WHITENED_SEED = 1000, 40  # scenes whose codes say how to whiten, neither trained on nor measured
+
+
+def zoo(
+    names: Sequence[str], seeds: Sequence[int], *, betas: Sequence[float] = (), changed: bool = False, seed: int = 0
+) -> dict[str, Encoder]:
+    """Encoders of scenes to be ranked, name -> encoder.
+
+    Args:
+        names: of encoders; local ones once a seed.
+        seeds: of local encoders and of variational auto-encoders.
+        betas: weights of variational auto-encoders.
+        changed: also each encoder rotated, whitened, and with half of its units copies of one, named `<encoder>@rotated` and so on, so that
+            they count as one lineage with it.
+        seed: of rotations and copies.
+    """
+    found = {name: encoders.load(name) for name in with_seeds(names, seeds)}
+    found |= {f"variational:{beta:g},seed={one}": variational(beta, seed=one) for beta in betas for one in seeds}
+    if changed:
+        shown = datasets.load("scenes", count=WHITENED, seed=WHITENED_SEED)
+        for name, encoder in list(found.items()):
+            codes = activations.embeddings(encoder, shown).astype(float)
+            units = codes.shape[1]
+            found |= {
+                f"{name}@rotated": rotated(encoder, units, seed=seed), f"{name}@whitened": whitened(encoder, codes),
+                f"{name}@half copies": half_copied(encoder, units, seed=seed),
+            }  # fmt: skip
+    return found
 
 
 def factors_of(scenes: Scenes) -> pd.DataFrame:
@@ -29,7 +61,7 @@ def factors_of(scenes: Scenes) -> pd.DataFrame:
 
 
 def against_known_factors(
-    encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, learner: str = "trees",
+    encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, learner: str = "forest",
     references: int = 8, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Scores without labels beside scores with them.

@@ -9,10 +9,11 @@ import torch
 
 from lib.attribution import attributions as attribution_of_units
 from lib.attribution import maps as maps_of_units
-from lib.attribution.maps import activation_maps, unit_maps
+from lib.attribution.maps import activation_maps, aggregate, unit_maps
 from lib.attribution.sites import PICTURE, Site
-from lib.attribution.strategies import Strategy
+from lib.attribution.strategies import Strategy, named
 from lib.datasets.pictures import Pictures
+from lib.datasets.scenes import Scenes
 from lib.encoders.encoder import Encoder
 from lib.experiments.remembered import remembered
 from lib.keyed_random import generator
@@ -24,6 +25,18 @@ ACTIVATION = Strategy("activation only", "activation", between="pictures", sampl
 ESTIMATES = (
     "informativeness", "floor", "excess", "disentanglement", "raw_disentanglement", "scaled_disentanglement", "selectivity", "overlap",
 )  # fmt: skip
+
+
+def ways_of(names: Sequence[str], samples: int, noise: float) -> list[Strategy]:
+    """Strategies by name, those that smooth with so many samples and so much noise (in units of the pictures' range).
+
+    Args:
+        names: in `lib.attribution.strategies.STRATEGIES`, or "activation only", the baseline without a gradient.
+        samples: n.
+        noise: sigma.
+    """
+    ways = [ACTIVATION if name == ACTIVATION.name else named(name) for name in names]
+    return [one.but(samples=samples, noise=noise) if one.noise else one for one in ways]
 
 
 def noise_pictures(kind: str, count: int, like: Pictures, *, seed: int = 0) -> np.ndarray:
@@ -126,6 +139,31 @@ def scores_table(
     table = pd.concat(tables, ignore_index=True)
     first = ["encoder", "layer", "depth", "strategy"]
     return table[first + [column for column in table.columns if column not in first]]
+
+
+def share_on_object(encoders: Mapping[str, Encoder], scenes: Scenes, strategy: Strategy, *, seed: int = 0) -> pd.DataFrame:
+    """How much of where an encoder looks in the picture is on the object, against how much of the picture the object is.
+
+    Args:
+        encoders: name -> encoder.
+        scenes: pictures whose object is known.
+        strategy: how.
+        seed: of the smoothing noise.
+
+    Returns:
+        One row an encoder and picture: encoder, picture, share (of the map's sum on the object), area (of the object), concentration
+        (share / area; 1 is looking everywhere alike).
+    """
+    objects = scenes.masks(np.arange(len(scenes))).object
+    pixels = scenes.read(np.arange(len(scenes)))
+    tables = []
+    for name, encoder in encoders.items():
+        total = aggregate(looks(encoder, pixels, PICTURE, strategy, seed=seed)).numpy()
+        share, area = (total * objects).sum((1, 2)) / total.sum((1, 2)), objects.mean((1, 2))
+        tables.append(pd.DataFrame({
+            "encoder": name, "picture": np.arange(len(scenes)), "share": share, "area": area, "concentration": share / area,
+        }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
 
 
 def as_row(scores: AttributionScores) -> dict[str, float]:

@@ -1,14 +1,21 @@
 """Codes changed in a known way: half of the units replaced by one and the same, units mixed, units whitened."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import ortho_group
 
+from lib.attribution.sites import Site
+from lib.attribution.strategies import Strategy
+from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
+from lib.experiments.attribution_scores.looking import looks
 from lib.keyed_random import generator
+from lib.measures.attribution_scores import scale_free_disentanglement
 
 
 def half_replaced(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
@@ -68,3 +75,30 @@ def mixed(encoder: Encoder, mixing: np.ndarray, how: str) -> Encoder:
         encoder, name=f"{encoder.name}, {how}", embed=embed, classify=None,
         identity=encoder.identity | {"mixing": hashlib.sha256(matrix.numpy().tobytes()).hexdigest()},
     )  # fmt: skip
+
+
+def redundancy_table(
+    encoders: Mapping[str, Encoder], pictures: Pictures, site: Site, strategy: Strategy, *, units: int, seed: int = 0
+) -> pd.DataFrame:
+    """S_D* of every picture as it is, with half of the units replaced by their mean, and with half of them copies of one.
+
+    Args:
+        encoders: name -> encoder.
+        pictures: what they look at.
+        site: of the attributions.
+        strategy: of the attributions.
+        units: of the codes.
+        seed: of the choice of units and of the noise.
+
+    Returns:
+        One row an encoder and picture: encoder, picture, intact, replaced, copied.
+    """
+    pixels = np.asarray(pictures.read(np.arange(len(pictures))))
+    tables = []
+    for name, encoder in encoders.items():
+        ways = {
+            "intact": encoder, "replaced": half_replaced(encoder, units, seed=seed), "copied": half_copied(encoder, units, seed=seed),
+        }  # fmt: skip
+        found = {way: scale_free_disentanglement(looks(one, pixels, site, strategy, seed=seed)).numpy() for way, one in ways.items()}
+        tables.append(pd.DataFrame(found).assign(encoder=name, picture=np.arange(len(pixels))))
+    return pd.concat(tables, ignore_index=True)

@@ -15,7 +15,6 @@ from lib.experiments.attribution_scores.looking import CODE, looks
 from lib.experiments.remembered import remembered
 from lib.measures import map_similarity
 from lib.measures.map_similarity import SIMILARITIES
-from lib.statistics import student_mean
 
 
 def similarity_to_trained(
@@ -34,7 +33,7 @@ def similarity_to_trained(
         seed: of the smoothing noise.
 
     Returns:
-        One row each: other, layer, strategy, similarity (`SIMILARITIES`), value, low, high (Student's over pictures), count.
+        One row each: other, layer, strategy, similarity (`SIMILARITIES`), picture, value (NaN where a map is constant).
     """
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     tables = []
@@ -52,13 +51,10 @@ def similarity_to_trained(
                 for other, encoder in others.items():
                     after = whole(encoder)
                     for similarity, function in SIMILARITIES.items():
-                        values = function(before, after)
-                        known = values[np.isfinite(values)]
-                        mean = student_mean(known) if len(known) else None
-                        value, low, high = (mean.value, mean.low, mean.high) if mean else (np.nan,) * 3
-                        rows.append({
-                            "other": other, "similarity": similarity, "value": value, "low": low, "high": high, "count": len(known),
-                        })  # fmt: skip
+                        rows += [
+                            {"other": other, "similarity": similarity, "picture": number, "value": value}
+                            for number, value in enumerate(function(before, after))
+                        ]
                 return rows
 
             inputs = {

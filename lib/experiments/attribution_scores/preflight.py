@@ -1,0 +1,48 @@
+"""Everything that can be found wrong with the settings of notebook 02 before minutes are spent on them."""
+
+from lib.attribution.strategies import named
+from lib.constrained_training import Schedule
+from lib.datasets.pictures import Pictures
+from lib.drift import DRIFTS
+from lib.experiments.attribution_scores.constrained import arms_of
+from lib.experiments.attribution_scores.looking import ACTIVATION
+from lib.figures import PALETTE
+
+
+def check(settings, pictures: Pictures, grey: Pictures) -> None:
+    """Check the settings together with the pictures.
+
+    Raises:
+        ValueError: naming the setting, what was found and what is expected.
+    """
+    for name in ("encoders", "seeds", "autoencoder_seeds", "layers", "grey_layers", "strategies", "drifts", "strengths", "angles",
+                 "draw_samples", "draw_noises", "latent_sizes", "arms", "weights", "constrained_seeds"):  # fmt: skip
+        values = getattr(settings, name)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"{name}: found {values}; expected at least one, and each once")
+    for name in settings.strategies:
+        if name != ACTIVATION.name:
+            named(name)
+    if missing := [name for name in ("gradient", "gradient x activation") if name not in settings.strategies]:
+        raise ValueError(f"strategies: found none called {missing[0]!r}; expected it among them, since claims compare with it")
+    if others := [name for name in settings.drifts if name not in DRIFTS]:
+        raise ValueError(f"drifts: found {others[0]!r}; expected some of {', '.join(DRIFTS)}")
+    if not all(0 < strength < 1 for strength in settings.strengths) or len(settings.strengths) < 3:
+        raise ValueError(f"strengths: found {settings.strengths}; expected three at least, above 0 and below 1")
+    if settings.angles != sorted(settings.angles) or settings.angles[0] != 0 or len(settings.angles) < 3:
+        raise ValueError(f"angles: found {settings.angles}; expected 0 and at least two more, rising")
+    least_values = {"count": 2, "grey_count": 4, "references": 3, "samples": 1, "steps": 1, "autoencoder_presentations": 64}
+    for name, least in least_values.items():
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
+    for name, there in (("count", pictures), ("grey_count", grey)):
+        if len(there) < getattr(settings, name):
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at most the {len(there)} pictures there are")
+    if "normal" not in settings.arms:
+        raise ValueError(f"arms: found {settings.arms}; expected 'normal' among them, with which the others are compared")
+    arms_of(settings.arms, settings.weights)
+    Schedule(steps=settings.steps)
+    if min(settings.latent_sizes) < 1 or max(settings.latent_sizes) < 2:
+        raise ValueError(f"latent_sizes: found {settings.latent_sizes}; expected numbers from 1, one of them 2 at least")
+    if (count := len(settings.encoders)) > len(PALETTE):
+        raise ValueError(f"encoders: found {count}; expected at most {len(PALETTE)}, which can be told apart by colour")
