@@ -38,8 +38,8 @@ class Arm:
     Args:
         name: for tables and figures.
         informativeness, disentanglement: lambda of each score; 0 leaves it out.
-        sham: the gradient of the scores is taken at a frozen untrained network of another seed: a push of the same kind and size that knows
-            nothing of the network it trains. (Scores of a frozen network as such have no gradient, and with noise that belongs to the step,
+        sham: the gradient of the scores is taken at a frozen untrained network of another seed: a push of the same kind that knows nothing
+            of the network it trains. (Scores of a frozen network as such have no gradient, and with noise that belongs to the step,
             nothing at all would change.)
         task: whether cross-entropy and reconstruction count; without, the network is trained for the score alone.
         score: of disentanglement: "scaled", units scaled to their range (the code), or "scale-free", S_D*.
@@ -196,7 +196,7 @@ def evaluate_constrained(
         "code length": float(code.norm(dim=1).mean()),
         "dead": float((~live).double().mean()),
         "informativeness": float(informativeness(maps.sum(1), noise[None], rule="maximum").mean()),
-        "scaled disentanglement": float(disentanglement(maps[:, live], rule="min-max").mean()) if several else float("nan"),
+        "scaled disentanglement": float(disentanglement(maps[:, live], rule="min-max", unbiased=True).mean()) if several else float("nan"),
         "scale-free disentanglement": float(scale_free_disentanglement(maps[:, live]).mean()) if several else float("nan"),
     }
 

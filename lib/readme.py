@@ -59,6 +59,10 @@ def speed_table(root: Path = ROOT) -> str:
             "seconds": "seconds", "their_seconds": "theirs", "accuracy": "accuracy", "their_accuracy": "theirs ",
             "ratio": "times faster", "goal": "goal",
         },
+        "attribution_scores": {
+            "what": "attribution", "pictures": "pictures", "against": "against", "seconds": "seconds", "their_seconds": "theirs",
+            "ratio": "ratio", "goal": "goal",
+        },
         "scenes_rendering": {
             "size": "scenes of so many pixels a side", "batch": "drawn at a time", "pictures_a_minute": "pictures a minute on one core",
             "goal": "goal",

@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from lib import constrained_training
+from lib.attribution.maps import unit_maps
+from lib.attribution.sites import Site
+from lib.attribution.strategies import PLAIN_GRADIENT_TIMES_ACTIVATION
 from lib.constrained_training import Arm, Schedule, evaluate_constrained, train_constrained
 from lib.encoders.grey_networks import ConstrainedEncoder, built
 from lib.measures.attribution_scores import disentanglement, informativeness, scale_free_disentanglement
@@ -94,9 +97,24 @@ def test_members_are_trained_as_if_alone_and_paired_by_seed():
     assert (both - normal).abs().max() > 1e-4
     assert (sham - normal).abs().max() > 1e-4
     assert (sham - both).abs().max() > 1e-4
-    # Before a score counts, arms of a seed are the same; seeds are not.
-    once = train_constrained(PICTURES, LABELS, 3, arms[:2], [0, 7], Schedule(steps=1, every=1, references=2))
-    assert (weights_of(once[0][0]) - weights_of(once[0][1])).abs().max() > 0.01
+    assert (weights_of(together[0][0]) - weights_of(together[0][1])).abs().max() > 0.01  # seeds differ
+
+
+def test_where_a_score_weighs_nothing_arms_are_the_same():
+    arms = [Arm("normal"), Arm("tiny", 1e-30, 1e-30), Arm("sham", 1e-30, 1e-30, sham=True)]
+    normal, tiny, sham = train_constrained(PICTURES, LABELS, 3, arms, [0], SHORT)
+    assert torch.equal(weights_of(normal[0]), weights_of(tiny[0]))
+    assert torch.equal(weights_of(normal[0]), weights_of(sham[0]))
+
+
+def test_maps_that_are_trained_on_are_those_of_the_attribution():
+    network = built(ConstrainedEncoder, 3, latent=4).eval()
+    weights = {name: value.detach()[None] for name, value in network.named_parameters()}
+    schedule = Schedule(pictures=3, samples=1, references=2, noise=0.0)
+    maps, _ = constrained_training._maps_and_noise(network, weights, PICTURES[None, :3], [5], 2, schedule)
+    t = constrained_training._draws(5, 2, schedule)[0]
+    expected = unit_maps(network, network.embed, t[0] * PICTURES[:3], Site("above"), PLAIN_GRADIENT_TIMES_ACTIVATION, channels="signed")
+    torch.testing.assert_close(maps[0], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_plain_training_is_adam_on_the_task(monkeypatch):

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from lib.drift import DRIFTS, add_noise, blur, detection, fade, mahalanobis, move, relative_change
+from lib.drift import DRIFTS, add_noise, advantage, blur, detection, fade, mahalanobis, move, relative_change
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
@@ -50,16 +49,48 @@ def test_relative_change_is_its_formula():
 def test_detection_is_perfect_blind_or_between():
     usual = RNG.standard_normal(200)
     for drifted in (usual + 100, usual - 100):
-        assert detection(usual, drifted, resamples=50).value == 1
-    half = detection(usual, RNG.standard_normal(200))
-    assert half.low < 0.55
-    assert half.value == pytest.approx(0.5, abs=0.1)
+        assert detection(usual, drifted).value == 1
     one = detection(usual, usual + 1)
     assert one.low < one.value < one.high
     assert one.value == pytest.approx(0.76, abs=0.05)  # Phi(1 / sqrt 2)
-    assert detection(np.ones(5), np.ones(5), resamples=20).value == 0.5
-    rounded = usual.round(), (usual + 1).round()  # with ties
-    assert detection(*rounded).value == pytest.approx(roc_auc_score(np.repeat([0, 1], 200), np.concatenate(rounded)), abs=1e-12)
+    assert detection(np.ones(8), np.ones(8)).value == 0.5
+
+
+def test_detection_is_the_area_over_pairs_of_different_pictures():
+    usual, drifted = RNG.standard_normal((2, 30)).round(1)  # with ties
+    drifted = drifted + 1
+    u, d = usual[1::2], drifted[1::2]
+    area = np.mean([(d[j] > u[i]) + 0.5 * (d[j] == u[i]) for i in range(15) for j in range(15) if i != j])
+    assert detection(usual, drifted).value == pytest.approx(area)
+
+
+def test_chance_is_not_taken_for_a_direction():
+    areas = [detection(*np.random.default_rng(seed).standard_normal((2, 24))).value for seed in range(400)]
+    assert np.mean(areas) == pytest.approx(0.5, abs=4 * np.std(areas) / 20)
+
+
+@pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.5), (1.0, 0.7602), (-1.0, 0.7602)])  # Phi(|shift| / sqrt 2)
+def test_intervals_of_areas_cover(shift, truth):
+    hits = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        common = 0.7 * rng.standard_normal(60)  # what makes a picture's number high before and after
+        usual, drifted = common + np.sqrt(0.51) * rng.standard_normal((2, 60))
+        one = detection(usual, drifted + shift)
+        hits += one.low <= truth <= one.high
+    assert 0.92 * 400 < hits < 0.98 * 400
+
+
+def test_an_advantage_is_paired_and_over_the_best_of_the_others():
+    rng = np.random.default_rng(0)
+    usual = rng.standard_normal((3, 300))
+    drifted = usual + np.array([1.0, 0.2, -3.0])[:, None] + 0.1 * rng.standard_normal((3, 300))
+    areas = [detection(one, other).value for one, other in zip(usual, drifted, strict=True)]
+    found = advantage(usual, drifted)
+    assert found.value == pytest.approx(areas[0] - areas[2])
+    assert advantage(usual[[0, 0]], drifted[[0, 0]]).value == 0
+    assert advantage(usual[[0, 0]], drifted[[0, 0]]).high == 0  # paired: the same number has no advantage at all
+    assert advantage(usual[[0, 1]], drifted[[0, 1]]).low > 0
 
 
 def test_distance_is_that_of_the_covariance():
@@ -68,7 +99,9 @@ def test_distance_is_that_of_the_covariance():
     assert distance == pytest.approx(np.full(3, 2.0), rel=0.1)
 
 
-@pytest.mark.parametrize(("usual", "drifted"), [(np.ones(3), np.ones(4)), (np.ones(1), np.ones(1)), (np.ones(3), np.array([1, 2, np.nan]))])
+@pytest.mark.parametrize(("usual", "drifted"), [
+    (np.ones(5), np.ones(4)), (np.ones(7), np.ones(7)), (np.ones(8), np.array([*range(7), np.nan])),
+])  # fmt: skip
 def test_bad_input_is_named(usual, drifted):
     with pytest.raises(ValueError, match="usual, drifted: found shapes"):
         detection(usual, drifted)

@@ -47,15 +47,16 @@ def attributions(
         reference: x', one input; by default zeros (after preprocessing to a mean of 0 that is grey, not black).
         narrowest: name of a layer whose output (n, d') everything between the site and the code flows through.
         seed: of the smoothing noise; the same seed gives all units, pictures and networks the same noise.
-        rows: pictures times samples in the network at once; bounds the memory. All samples of a picture are taken together.
+        rows: pictures times samples in the network at once; bounds the memory, but that all samples of a picture are taken together, and
+            that the whole Jacobian of a narrow layer is kept for these rows.
 
     Yields:
         slice of the pictures, slice of the units, and Phi (pictures, units, channels, height, width) of these. A sequence has height 1
         and its tokens side by side; a layer without places one channel, with its features side by side. Of Grad-CAM there is one channel.
 
     Raises:
-        ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at the site, a gradient is not finite, or not
-            everything flows through `narrowest`.
+        ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at the site, a gradient is not finite, not
+            everything flows through `narrowest`, or batch norm would mix the points of a path.
     """
     if not isinstance(batch, torch.Tensor) or batch.ndim < 2 or not len(batch) or not batch.is_floating_point():
         found = f"{batch.dtype} of shape {tuple(batch.shape)}" if isinstance(batch, torch.Tensor) else type(batch).__name__
@@ -66,6 +67,9 @@ def attributions(
         raise ValueError(f"reference: found shape {tuple(reference.shape)}; expected {tuple(batch.shape[1:])}, that of one picture")
     if narrowest and strategy.guided:
         raise ValueError("narrowest: found a layer with guided backpropagation, which is no Jacobian; expected none")
+    if strategy.between == "activations" and depends_on_batch(module):
+        raise ValueError("strategy: integrated gradients: found batch norm without running statistics, which would mix the points of a "
+                         "path; expected a network that takes each picture by itself")  # fmt: skip
     reference = torch.zeros_like(batch[0]) if reference is None else reference.to(batch)
     # A layer that mixes the pictures of a batch would otherwise make a picture's attribution depend on its neighbours.
     together = 1 if depends_on_batch(module) else max(1, rows // strategy.samples)
@@ -73,6 +77,17 @@ def attributions(
         pictures = slice(start, min(start + together, len(batch)))
         for chosen, values in _of_pictures(module, latent, batch[pictures], site, strategy, units, reference, narrowest, seed):
             yield pictures, chosen, values
+
+
+def all_attributions(module: nn.Module, latent: Callable, batch: torch.Tensor, *where, **settings) -> torch.Tensor:
+    """`attributions` in one tensor, (n, units, channels, height, width), for codes and layers small enough to keep."""
+    units = settings.get("units")
+    count = latent_size(module, latent, batch) if units is None else len(units)
+    found = None
+    for pictures, chosen, values in attributions(module, latent, batch, *where, **settings):
+        found = values.new_full((len(batch), count, *values.shape[2:]), float("nan")) if found is None else found
+        found[pictures, chosen] = values
+    return found
 
 
 def activations(module: nn.Module, latent: Callable, batch: torch.Tensor, site: Site, strategy: Strategy, *, seed: int = 0) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lib.attribution.attributions import activations, attributions, latent_size
+from lib.attribution.normalisation import normalised
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import GRADIENT, Strategy
 
@@ -44,7 +45,7 @@ def unit_maps(
     for pictures, chosen, values in attributions(module, latent, batch, site, strategy, **settings):
         part = over_channels(values, channels)
         if maps is None:
-            maps = part.new_empty(len(batch), count, *part.shape[2:])
+            maps = part.new_full((len(batch), count, *part.shape[2:]), float("nan"))
         maps[pictures, chosen] = part
     return maps
 
@@ -88,7 +89,7 @@ def aggregate(maps: torch.Tensor, rule: str = "sum", *, normalise: bool = False,
         maps: (n, units, height, width).
         rule: "sum" (the reading taken for the paper), "sum of absolute", "variance" over units (drift experiment of the authors), or
             "relative variance", the variance over the mean's absolute value.
-        normalise: first scale each unit's map to [0, 1]; maps without a positive value are left as they are.
+        normalise: first scale each unit's map to [0, 1]; maps without a positive value are left as they are, as in the code.
         binary: with normalise: 1 where a map is above 0.5, else 0.
 
     Returns:
@@ -100,9 +101,8 @@ def aggregate(maps: torch.Tensor, rule: str = "sum", *, normalise: bool = False,
     if binary and not normalise:
         raise ValueError("binary: found True without normalise; expected both")
     if normalise:
-        low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
-        scaled = (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
-        maps = torch.where(high > 0, (scaled > 0.5).to(maps) if binary else scaled, maps)
+        scaled = normalised(maps)
+        maps = torch.where(maps.amax((2, 3), keepdim=True) > 0, (scaled > 0.5).to(maps) if binary else scaled, maps)
     if rule == "sum":
         return maps.sum(1)
     if rule == "sum of absolute":
@@ -130,9 +130,8 @@ def task_maps(maps: torch.Tensor, weights: torch.Tensor, *, rule: str = "sum") -
     if weights.ndim != 3 or weights.shape[::2] != maps.shape[:2]:
         raise ValueError(f"weights: found shape {tuple(weights.shape)}; expected ({maps.shape[0]}, outputs, {maps.shape[1]})")
     if rule == "variance":
-        # Var(phi M) over units without the (n, outputs, units, height, width) products.
-        mean = torch.einsum("nku,nuhw->nkhw", weights, maps) / maps.shape[1]
-        return torch.einsum("nku,nuhw->nkhw", weights.square(), maps.square()) / maps.shape[1] - mean.square()
+        # One output after the other, as the products of all are large, and their squares less the squared mean would cancel.
+        return torch.stack([(one[:, :, None, None] * maps).var(1, correction=0) for one in weights.unbind(1)], 1)
     return torch.einsum("nku,nuhw->nkhw", weights.abs() if rule == "sum of absolute" else weights, maps)
 
 

@@ -1,6 +1,4 @@
-"""Encoders of `scenes` that notebook 02 needs beside the `local:` ones: taught labels that mean nothing, and variational auto-encoders."""
-
-import hashlib
+"""Encoders of `scenes` for notebook 02, beside the `local:` ones: taught few labels, right or wrong, and variational auto-encoders."""
 
 import numpy as np
 import torch
@@ -13,7 +11,9 @@ from lib.encoders import local, networks
 from lib.encoders.encoder import Encoder
 from lib.encoders.networks import Decoder, normalised
 from lib.encoders.recipe import BATCH_SIZE, LEARNING_RATE, PRESENTATIONS, Recipe
+from lib.encoders.weights import weights_sha256
 from lib.keyed_random import generator, keys
+from lib.predictions import class_probabilities
 
 DIMENSIONS = 10  # of a variational code
 
@@ -47,19 +47,27 @@ class VariationalReconstruction(nn.Module):
         return functional.mse_loss(drawn, x) / 2 + self.beta * divergence.mean() / x[0].numel()
 
 
-def permuted_labels(*, seed: int = 0, presentations: int = PRESENTATIONS["supervised"]) -> Encoder:
-    """A classifier taught the classes of other pictures: it can only learn pictures by heart.
+def classifier(*, permuted: bool, seed: int = 0, count: int = 2048, presentations: int = 122_880) -> tuple[Encoder, float]:
+    """A classifier of few scenes, taught their classes, or the classes of others of them: then it can only learn them by heart.
 
     Args:
+        permuted: whether labels are those of other pictures.
         seed: of initial weights, order and permutation.
+        count: pictures it is taught, few enough to be learned by heart.
         presentations: pictures shown in training.
+
+    Returns:
+        The encoder, and the share of the taught labels that it tells.
     """
 
     def objective(trunk, pictures):
-        labels = generator(seed, 102).permutation(pictures.labels)
+        labels = generator(seed, 102).permutation(pictures.labels) if permuted else pictures.labels
         return objectives.Classification(trunk, labels, len(pictures.class_names))
 
-    return _taught("permuted labels", objective, {}, seed, presentations, classifies=True)
+    pictures = local.training_pictures(Recipe("supervised", seed=seed)).take(np.arange(count))
+    name = f"{'permuted' if permuted else 'right'} labels"
+    encoder = _taught(name, objective, pictures, {"permuted": permuted}, seed, presentations, classifies=True)
+    return encoder, float((class_probabilities(encoder, pictures).argmax(1) == encoder.module.labels.numpy()).mean())
 
 
 def variational(beta: float, *, seed: int = 0, presentations: int = PRESENTATIONS["autoencoder"]) -> Encoder:
@@ -76,14 +84,14 @@ def variational(beta: float, *, seed: int = 0, presentations: int = PRESENTATION
     def objective(trunk, pictures):
         return VariationalReconstruction(trunk, local.recipe_named("local:random").side, beta=beta)
 
-    return _taught(f"variational, beta {beta:g}", objective, {"beta": beta}, seed, presentations, classifies=False)
+    pictures = local.training_pictures(Recipe("autoencoder", seed=seed))
+    return _taught(f"variational, beta {beta:g}", objective, pictures, {"beta": beta}, seed, presentations, classifies=False)
 
 
-def _taught(name, make_objective, settings, seed, presentations, *, classifies) -> Encoder:
-    """Train on the pictures of `local:` encoders with their network and schedule; kept in the cache."""
+def _taught(name, make_objective, pictures: Pictures, settings, seed, presentations, *, classifies) -> Encoder:
+    """Train with the network and schedule of `local:` encoders; kept in the cache."""
     if presentations < BATCH_SIZE:
         raise ValueError(f"presentations: found {presentations}; expected at least one batch of {BATCH_SIZE}")
-    pictures: Pictures = local.training_pictures(Recipe("supervised", seed=seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(keys(seed, 0) >> np.uint64(1)))
         objective = make_objective(networks.trunk("resnet", 16, 64), pictures)
@@ -97,12 +105,11 @@ def _taught(name, make_objective, settings, seed, presentations, *, classifies) 
     inputs = {"name": name, "pictures": pictures.identity, "seed": seed, "presentations": presentations, **settings}
     objective.load_state_dict(store.fetch("encoders/controls", inputs, make, code=[VariationalReconstruction]))
     objective.eval().requires_grad_(False)
-    state = objective.state_dict()
     return Encoder(
         name=f"{name}, seed {seed}",
         module=objective,
         preprocess=lambda pixels: normalised(np.asarray(pixels)),
         embed=objective.embed,
         classify=objective if classifies else None,
-        identity={"encoder": name, "weights": hashlib.sha256(b"".join(state[key].numpy().tobytes() for key in sorted(state))).hexdigest()},
+        identity={"encoder": name, "weights": weights_sha256(objective)},
     )

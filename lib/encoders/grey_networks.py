@@ -4,8 +4,8 @@ The code lets batch norm use the statistics of the batch at hand also when a net
 itself. That is `batch_statistics=True`; the default keeps running statistics, and a picture's code does not depend on its neighbours.
 """
 
-import hashlib
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 from lib import datasets, store, training
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
+from lib.encoders.weights import weights_sha256
 from lib.keyed_random import keys
 
 SIDE = 28
@@ -22,16 +23,34 @@ BATCH_SIZE = 64
 LEARNING_RATE = 4e-3  # peak of a one-cycle schedule, where the code has a constant 1e-3
 
 
-def grey(pictures, *, scale: int = 1) -> torch.Tensor:
-    """uint8 pictures (n, height, width, 3) -> float (n, 1, 28, 28) in [0, 1].
+def grey_pictures(data: str, *, split: str = "test", count: int | None = None, seed: int = 0) -> Pictures:
+    """Digits as the networks see them, 28 x 28 grey.
 
     Args:
-        pictures: an array or a tensor, square; of other sides than 28 they are brought to it, bilinearly.
-        scale: every `scale`-th pixel is taken first: undoes the repetition of the pixels of `digits`.
+        data: "digits", whose 8 x 8 pixels are enlarged bilinearly, or "mnist".
+        split, count, seed: as in `lib.datasets.load`.
+
+    Raises:
+        ValueError: if the data are others.
     """
+    if data not in ("digits", "mnist"):
+        raise ValueError(f"data: found {data!r}; expected 'digits' or 'mnist'")
+    pictures = datasets.load(data, split=split, count=count, seed=seed)
+    scale = pictures.identity.get("scale", 1)  # every pixel of digits is repeated
+    pixels = torch.from_numpy(np.concatenate([batch[:, ::scale, ::scale, 0] for _, batch in pictures.batches(512)]))[:, None]
+    if pixels.shape[2:] != (SIDE, SIDE):
+        enlarged = functional.interpolate(pixels.float(), size=(SIDE, SIDE), mode="bilinear")
+        pixels = enlarged.round().to(torch.uint8)
+    shown = pixels.movedim(1, 3).expand(-1, -1, -1, 3).numpy()
+    return replace(pictures, read=lambda indices: shown[indices], identity=pictures.identity | {"side": SIDE})
+
+
+def grey(pictures) -> torch.Tensor:
+    """uint8 pictures (n, 28, 28, 3), an array or a tensor -> float (n, 1, 28, 28) in [0, 1]."""
     pictures = pictures if isinstance(pictures, torch.Tensor) else torch.from_numpy(np.asarray(pictures))
-    x = pictures[:, ::scale, ::scale].float().mean(3)[:, None] / 255
-    return x if x.shape[2:] == (SIDE, SIDE) else functional.interpolate(x, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+    if pictures.ndim != 4 or pictures.shape[1:3] != (SIDE, SIDE):
+        raise ValueError(f"pictures: found shape {tuple(pictures.shape)}; expected (n, {SIDE}, {SIDE}, 3), see grey_pictures")
+    return pictures.float().mean(3)[:, None] / 255
 
 
 def _block(before: int, after: int, size: int, batch_statistics: bool, activation: nn.Module, *, bias: bool) -> nn.Sequential:
@@ -43,9 +62,8 @@ def _block(before: int, after: int, size: int, batch_statistics: bool, activatio
 class GreyAutoEncoder(nn.Module):
     """28 x 28 -> 32 numbers (2 maps of 4 x 4) -> 28 x 28, mean squared error (setting B of specs/attribution_scores.md)."""
 
-    def __init__(self, *, batch_statistics: bool = False, scale: int = 1):
+    def __init__(self, *, batch_statistics: bool = False):
         super().__init__()
-        self.scale = scale
         self.conv1 = _block(1, 8, 5, batch_statistics, nn.ReLU(), bias=False)
         self.conv2 = _block(8, 4, 5, batch_statistics, nn.ReLU(), bias=False)
         self.conv3 = nn.Sequential(nn.Conv2d(4, 2, 3, padding=2, bias=False), nn.ReLU(), nn.MaxPool2d(2))
@@ -67,7 +85,7 @@ class GreyAutoEncoder(nn.Module):
         return self.decoder(self.embed(x).unflatten(1, (2, 4, 4)))
 
     def loss(self, pixels, rows, generator):
-        x = grey(pixels, scale=self.scale)
+        x = grey(pixels)
         return functional.mse_loss(self(x), x)
 
 
@@ -113,11 +131,11 @@ def autoencoder(data: str, *, seed: int = 0, presentations: int = 25_000, batch_
         batch_statistics: as in the authors' code, see above.
     """
     pictures = _training_pictures(data)
-    scale = pictures.identity.get("scale", 1)
-    module = built(GreyAutoEncoder, seed, batch_statistics=batch_statistics, scale=scale)
+    module = built(GreyAutoEncoder, seed, batch_statistics=batch_statistics)
     if presentations:
+
         def make():
-            pixels = np.concatenate([batch for _, batch in pictures.batches(512)])
+            pixels = pictures.read(np.arange(len(pictures)))
             trained = training.train(module, pixels, presentations=presentations, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
                                      weight_decay=0.0, seed=seed, name=f"training the auto-encoder, seed {seed}")  # fmt: skip
             return trained[max(trained)]
@@ -125,20 +143,16 @@ def autoencoder(data: str, *, seed: int = 0, presentations: int = 25_000, batch_
         inputs = {"pictures": pictures.identity, "seed": seed, "presentations": presentations, "batch statistics": batch_statistics}
         module.load_state_dict(store.fetch("encoders/grey-autoencoder", inputs, make, code=[GreyAutoEncoder]))
     module.eval().requires_grad_(False)
-    state = module.state_dict()
     return Encoder(
         name=f"auto-encoder on {data}, seed {seed}" + ("" if presentations else ", untrained"),
         module=module,
-        preprocess=partial(grey, scale=scale),
+        preprocess=grey,
         embed=module.embed,
         classify=None,
-        identity={"encoder": "grey-autoencoder",
-                  "weights": hashlib.sha256(b"".join(state[key].numpy().tobytes() for key in sorted(state))).hexdigest()},
-    )  # fmt: skip
+        identity={"encoder": "grey-autoencoder", "weights": weights_sha256(module), "batch statistics": batch_statistics},
+    )
 
 
 @lru_cache(maxsize=2)
 def _training_pictures(data: str) -> Pictures:
-    if data not in ("digits", "mnist"):
-        raise ValueError(f"data: found {data!r}; expected 'digits' or 'mnist'")
-    return datasets.load(data, split="train")
+    return grey_pictures(data, split="train")

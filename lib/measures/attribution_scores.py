@@ -15,47 +15,8 @@ import torch
 from scipy import stats
 
 from lib.attribution.maps import live_units
+from lib.attribution.normalisation import finite, normalised
 from lib.statistics import Estimate, student_mean
-
-FLAT = 1e-6  # a map whose range is below this share of its largest value is taken as constant: its structure is rounding
-NORMALISATIONS = ("min-max", "maximum", "none")
-
-
-def normalised(maps: torch.Tensor, rule: str = "min-max", *, percentiles: tuple[float, float] | None = None) -> torch.Tensor:
-    """Scale each map to its own range.
-
-        N(B) = (B - min B) / (max B - min B)
-
-    Args:
-        maps: (..., height, width), finite.
-        rule: "min-max" (for reports); "maximum", B / max B, which the authors' differentiable path takes; or "none".
-        percentiles: (low, high) in percent that stand for minimum and maximum, with what is beyond cut: one pixel no longer sets the
-            scale.
-
-    Returns:
-        The same shape. A map that is constant up to rounding becomes 0 with "min-max"; one without a positive value stays with "maximum".
-
-    Raises:
-        ValueError: if a value is not finite, or a setting is not known.
-    """
-    maps = _finite(maps, "maps")
-    if rule not in NORMALISATIONS:
-        raise ValueError(f"rule: found {rule!r}; expected one of {', '.join(NORMALISATIONS)}")
-    if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
-        raise ValueError(f"percentiles: found {percentiles}; expected 0 <= low < high <= 100")
-    if rule == "none":
-        return maps
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
-    if rule == "maximum":
-        return torch.where(high > 0, maps / torch.where(high > 0, high, 1), maps)
-    # Judged by the whole range: a few bright pixels are structure, even where percentiles cut them.
-    flat = high - low < FLAT * maps.abs().amax((-2, -1), keepdim=True)
-    if percentiles is not None:
-        shares = torch.tensor(percentiles, dtype=maps.dtype, device=maps.device) / 100
-        low, high = torch.quantile(maps.flatten(-2), shares, dim=-1)[..., None, None]
-        maps = maps.clamp(low, high)
-    flat = flat | (high <= low)
-    return torch.where(flat, 0, (maps - low) / torch.where(flat, 1, high - low))
 
 
 def informativeness(picture: torch.Tensor, noise: torch.Tensor, **normalisation) -> torch.Tensor:
@@ -137,7 +98,7 @@ def spatial_selectivity(maps: torch.Tensor, *, weighting: str = "energy") -> tor
     Returns:
         (n,).
     """
-    maps = _finite(maps, "maps").flatten(2)
+    maps = finite(maps, "maps").flatten(2)
     if maps.ndim != 3 or maps.shape[2] < 2:
         raise ValueError(f"maps: found {tuple(maps.shape)} (pictures, units, places); expected two places at least")
     return _spread(maps, weighting)
@@ -145,18 +106,22 @@ def spatial_selectivity(maps: torch.Tensor, *, weighting: str = "energy") -> tor
 
 def unit_overlap(maps: torch.Tensor) -> torch.Tensor:
     """How much two units look at the same places: O_ij = cos(M_i, M_j), (n, units, units); NaN for units that look nowhere."""
-    flat = _finite(maps, "maps").flatten(2)
+    flat = finite(maps, "maps").flatten(2)
     length = flat.norm(dim=2)
     return flat @ flat.transpose(1, 2) / (length[:, :, None] * length[:, None])
 
 
 def mean_overlap(maps: torch.Tensor) -> torch.Tensor:
-    """Mean of `unit_overlap` over pairs of different units, (n,): a readable measure of redundancy."""
+    """Mean of `unit_overlap` over pairs of different units that look anywhere on the picture, (n,): a readable measure of redundancy.
+
+    NaN where fewer than two units do.
+    """
     flat = _several_units(maps).flatten(2)
-    directions = flat / flat.norm(dim=2, keepdim=True)
-    count = maps.shape[1]
+    length = flat.norm(dim=2, keepdim=True)
+    directions = torch.where(length > 0, flat / torch.where(length > 0, length, 1), 0)
+    count = (length > 0).sum((1, 2))
     # The sum of all products is the squared length of the sum.
-    return (directions.sum(1).square().sum(1) - count) / (count * (count - 1))
+    return torch.where(count > 1, (directions.sum(1).square().sum(1) - count) / (count * (count - 1)), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -195,7 +160,7 @@ def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | N
     Raises:
         ValueError: if shapes disagree, a value is not finite, there are too few pictures or references, or every unit is dead.
     """
-    maps, noise_maps = (_finite(torch.as_tensor(one), name).double() for one, name in ((maps, "maps"), (noise_maps, "noise_maps")))
+    maps, noise_maps = (finite(torch.as_tensor(one), name).double() for one, name in ((maps, "maps"), (noise_maps, "noise_maps")))
     if maps.ndim != 4 or noise_maps.shape[1:] != maps.shape[1:]:
         raise ValueError(f"maps, noise_maps: found {tuple(maps.shape)} and {tuple(noise_maps.shape)}; "
                          "expected (pictures, units, height, width) and (references, ...) of the same units and places")  # fmt: skip
@@ -277,14 +242,8 @@ def _spread(vectors, weighting):
 
 
 def _several_units(maps):
-    maps = _finite(maps, "maps")
+    maps = finite(maps, "maps")
     if maps.ndim != 4 or maps.shape[1] < 2:
         raise ValueError(f"maps: found shape {tuple(maps.shape)}; expected (n, units, height, width) of at least two units: "
                          "over one unit there is no variance")  # fmt: skip
-    return maps
-
-
-def _finite(maps, name):
-    if not torch.isfinite(maps).all():
-        raise ValueError(f"{name}: found {int((~torch.isfinite(maps)).sum())} values that are not finite; expected none")
     return maps

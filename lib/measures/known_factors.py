@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LassoCV, LogisticRegressionCV
 from sklearn.metrics import mutual_info_score
 
 BINS = 20
-LEARNERS = ("forest", "lasso")
+TREES = 50
 
 
 @dataclass(frozen=True)
@@ -48,25 +47,28 @@ def dci(importance) -> DCI:
     return DCI(_weighted(units, importance.sum(1)), _weighted(factors, importance.sum(0)), units, factors)
 
 
-def importances(codes, factors, *, learner: str = "forest", seed: int = 0) -> np.ndarray:
-    """How much each unit matters for telling each factor, (units, factors), from a predictor of the factor.
+def importances(codes, factors, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """How much each unit matters for telling each factor, and how well the factor is told, by a random forest a factor.
 
     Args:
         codes: (n, units).
         factors: (n, factors), each with two values at least; integers are classes, floats are quantities.
-        learner: "forest", impurity importances of a random forest; or "lasso", absolute weights on standardised units (means over classes),
-            with a penalty chosen by cross-validation. The paper uses both.
-        seed: of the learner.
+        seed: of the forests.
+
+    Returns:
+        Impurity importances (units, factors), and the third number of DCI, informativeness, of each factor: the share of pictures whose
+        class is told right, or R^2, by the trees that did not see the picture (out of bag).
 
     Raises:
-        ValueError: if shapes disagree, a value is not finite, a factor is constant, or the learner is not known.
+        ValueError: if shapes disagree, a value is not finite, or a factor is constant.
     """
-    if learner not in LEARNERS:
-        raise ValueError(f"learner: found {learner!r}; expected one of {', '.join(LEARNERS)}")
     codes, columns = _checked(codes, factors)
-    spread = codes.std(0)
-    standard = (codes - codes.mean(0)) / np.where(spread > 0, spread, 1)
-    return np.column_stack([_importance(standard, column, learner, seed) for column in columns])
+    forests = []
+    for column in columns:
+        kind = RandomForestClassifier if column.dtype.kind in "iu" else RandomForestRegressor
+        # All units at every split: with a random few, importance is spread over units that say the same.
+        forests.append(kind(n_estimators=TREES, max_features=None, oob_score=True, random_state=seed).fit(codes, column))
+    return np.column_stack([one.feature_importances_.clip(0) for one in forests]), np.array([one.oob_score_ for one in forests])
 
 
 def mutual_information_gap(codes, factors, *, bins: int = BINS) -> float:
@@ -111,20 +113,6 @@ def _concentration(rows):
 def _weighted(values, weights):
     counts = weights > 0
     return float((values[counts] * weights[counts]).sum() / weights.sum()) if counts.any() else float("nan")
-
-
-def _importance(codes, factor, learner, seed):
-    classes = factor.dtype.kind in "iu"
-    if learner == "forest":
-        # All units at every split: with a random few, importance is spread over units that say the same.
-        model = (RandomForestClassifier if classes else RandomForestRegressor)(n_estimators=50, max_features=None, random_state=seed)
-        return model.fit(codes, factor).feature_importances_.clip(0)  # rounding may leave -1e-17
-    if not classes:
-        return np.abs(LassoCV(cv=5, random_state=seed).fit(codes, factor).coef_)
-    model = LogisticRegressionCV(
-        cv=5, l1_ratios=(1,), solver="saga", max_iter=2000, random_state=seed, use_legacy_attributes=False, scoring="neg_log_loss"
-    )
-    return np.abs(model.fit(codes, factor).coef_).mean(0)
 
 
 def _binned(values, bins):

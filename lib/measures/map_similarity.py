@@ -7,7 +7,7 @@ from skimage.feature import hog
 from torch.nn import functional
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from lib.measures.attribution_scores import normalised
+from lib.attribution.normalisation import normalised
 
 GRID = 32  # places a side that maps are brought to for structure and edges, so that layers compare
 _CELL = 8

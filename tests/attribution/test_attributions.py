@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from lib.attribution import attributions as module_under_test
-from lib.attribution.attributions import activations, attributions, latent_size
+from lib.attribution.attributions import activations, attributions
+from lib.attribution.attributions import all_attributions as whole
 from lib.attribution.maps import unit_maps
 from lib.attribution.sites import PICTURE, Site, evaluate
 from lib.attribution.smoothing import draws
@@ -41,17 +42,6 @@ def relu_network(bias=False, units=5):
 
 
 PICTURES = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
-def whole(module, latent, batch, site, strategy, **settings):
-    """All attributions in one array."""
-    found = None
-    for pictures, units, values in attributions(module, latent, batch, site, strategy, **settings):
-        count = latent_size(module, latent, batch) if settings.get("units") is None else len(settings["units"])
-        found = values.new_full((len(batch), count, *values.shape[2:]), float("nan")) if found is None else found
-        found[pictures, units] = values
-    assert torch.isfinite(found).all()
-    return found
 
 
 def one_at_a_time(module, batch, site, strategy, seed=0):
@@ -131,6 +121,12 @@ def test_before_batch_statistics_the_sum_of_gradient_times_activation_is_zero():
     # Each picture is evaluated by itself there, although five would fit.
     alone = whole(module, module, PICTURES[2:], Site("0"), PLAIN_GRADIENT_TIMES_ACTIVATION)
     assert torch.equal(alone[0], values[2])
+
+
+def test_a_path_is_not_mixed_by_batch_norm():
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(108, 4)).double()
+    with pytest.raises(ValueError, match="integrated gradients: found batch norm without running statistics"):
+        whole(module, module, PICTURES, PICTURE, INTEGRATED_GRADIENTS)
 
 
 def test_units_that_are_the_same_get_the_same_maps():

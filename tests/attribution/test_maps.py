@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from lib.attribution.attributions import all_attributions as whole
 from lib.attribution.maps import activation_maps, aggregate, live_units, over_channels, task_maps, unit_maps
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import GRADIENT, PLAIN_GRADIENT, PLAIN_GRADIENT_TIMES_ACTIVATION, STRATEGIES
-from tests.attribution.test_attributions import PICTURES, relu_network, whole
+from tests.attribution.test_attributions import PICTURES, relu_network
 
 GENERATOR = torch.Generator().manual_seed(0)
 MAPS = torch.randn(2, 5, 4, 3, generator=GENERATOR, dtype=torch.float64)
@@ -49,6 +50,18 @@ def test_task_maps_are_their_formulas(rule):
     expected = {"sum": products.sum(2), "sum of absolute": (weights.abs()[..., None, None] * MAPS[:, None]).sum(2),
                 "variance": products.var(2, correction=0)}[rule]  # fmt: skip
     torch.testing.assert_close(task_maps(MAPS, weights, rule=rule), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_variance_of_products_does_not_cancel():
+    maps, weights = 1000 + 1e-3 * torch.rand(1, 6, 2, 2, generator=GENERATOR), torch.ones(1, 2, 6)
+    found, expected = task_maps(maps, weights, rule="variance"), maps.double().var(1, correction=0)
+    assert (found >= 0).all()
+    assert found[0, 0].double() == pytest.approx(expected[0], abs=1e-7)
+
+
+def test_a_map_that_is_constant_up_to_rounding_is_not_scaled_up():
+    maps = torch.full((1, 1, 3, 3), 2.0, dtype=torch.float64) + 1e-15 * torch.rand(1, 1, 3, 3, dtype=torch.float64)
+    assert aggregate(maps, normalise=True).abs().max() == 0
 
 
 def test_a_task_on_one_unit_looks_where_the_unit_does():  # G10

@@ -9,18 +9,27 @@ from torch.nn import functional
 from lib import datasets
 from lib.attribution.sites import depends_on_batch
 from lib.encoders import grey_networks
-from lib.encoders.grey_networks import ConstrainedEncoder, GreyAutoEncoder, autoencoder, built, grey
-from lib.encoders.sanity import check
+from lib.encoders.grey_networks import ConstrainedEncoder, GreyAutoEncoder, autoencoder, built, grey, grey_pictures
 
 
-def test_grey_undoes_the_repetition_of_digits():
-    digits = datasets.load("digits", count=5)
-    small = torch.as_tensor(digits.read(np.arange(5))[:, ::4, ::4, 0], dtype=torch.float32)[:, None] / 255
-    expected = functional.interpolate(small, size=(28, 28), mode="bilinear", antialias=True)
-    assert torch.equal(grey(digits.read(np.arange(5)), scale=4), expected)
-    plain = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3)).astype(np.uint8)
-    torch.testing.assert_close(grey(plain)[:, 0], torch.as_tensor(plain).float().mean(3) / 255)
-    assert torch.equal(grey(torch.as_tensor(plain)), grey(plain))
+def test_digits_are_enlarged_from_their_own_pixels():
+    digits, shown = datasets.load("digits", count=5, seed=3), grey_pictures("digits", count=5, seed=3)
+    small = torch.as_tensor(digits.read(np.arange(5))[:, ::4, ::4, 0], dtype=torch.float32)[:, None]
+    expected = functional.interpolate(small, size=(28, 28), mode="bilinear")
+    pixels = shown.read(np.arange(5))
+    assert pixels.shape == (5, 28, 28, 3)
+    assert np.abs(pixels[..., 0] - expected[:, 0].numpy()).max() <= 0.5
+    assert (shown.labels == digits.labels).all()
+    assert shown.identity != digits.identity
+    torch.testing.assert_close(grey(pixels)[:, 0], torch.as_tensor(pixels).float().mean(3) / 255)
+    assert torch.equal(grey(torch.as_tensor(pixels)), grey(pixels))
+    with pytest.raises(ValueError, match=r"pictures: found shape \(5, 32, 32, 3\); expected \(n, 28, 28, 3\)"):
+        grey(digits.read(np.arange(5)))
+
+
+def test_mnist_is_as_it_is(mirror):
+    shown, mnist = grey_pictures("mnist", count=3, seed=1), datasets.load("mnist", count=3, seed=1)
+    assert np.array_equal(shown.read(np.arange(3)), mnist.read(np.arange(3)))
 
 
 def test_layers_are_those_of_the_specification():
@@ -57,17 +66,17 @@ def test_initial_weights_belong_to_the_seed():
     assert not torch.equal(first, other)
 
 
-def test_training_lowers_the_error_and_is_kept(tmp_path, monkeypatch):
+def test_training_lowers_the_error_and_is_kept(monkeypatch):
     monkeypatch.setattr(grey_networks.store, "fetch", lambda kind, inputs, make, code: make())
     trained = autoencoder("digits", presentations=64 * 40)
     untrained = autoencoder("digits", presentations=0)
     assert trained.name == "auto-encoder on digits, seed 0"
     assert untrained.name == "auto-encoder on digits, seed 0, untrained"
-    x = trained.preprocess(datasets.load("digits", count=100).read(np.arange(100)))
+    x = trained.preprocess(grey_pictures("digits", count=100).read(np.arange(100)))
     errors = [float(functional.mse_loss(one.module(x), x)) for one in (trained, untrained)]
     assert errors[0] < 0.5 * errors[1]
-    with pytest.raises(ValueError, match="preprocess"):  # grey pictures have one channel: the checks of colour encoders say so
-        check(trained, datasets.load("digits", count=20))
+    assert trained.identity != untrained.identity
+    assert untrained.identity != autoencoder("digits", presentations=0, batch_statistics=True).identity
 
 
 def test_unknown_data_are_refused():

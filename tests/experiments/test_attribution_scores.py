@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lib import datasets
+from lib.attribution.attributions import all_attributions
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import GRAD_CAM, GRADIENT, GRADIENT_TIMES_ACTIVATION, PLAIN_GRADIENT
 from lib.constrained_training import Schedule
@@ -141,12 +142,41 @@ def test_copies_lower_disentanglement_and_a_mean_of_units_with_signs_does_not():
     assert (replaced > before).all()  # the mean of units with random signs is small: it hardly looks anywhere
 
 
+def test_copies_are_of_live_units_and_averaged_over_choices():
+    table = experiments.redundancy_table({3: small(units=16)}, pictures(), PICTURE, PLAIN_GRADIENT, units=16, draws=3)
+    assert table.key.tolist() == [3] * 6
+    pixels = pictures().read(np.arange(6))
+    several = [
+        scale_free_disentanglement(experiments.looks(one, pixels, PICTURE, PLAIN_GRADIENT))
+        for one in (experiments.half_copied(small(units=16), 16, seed=draw) for draw in range(3))
+    ]
+    assert table["copied"].to_numpy() == pytest.approx(np.mean([one.numpy() for one in several], axis=0), rel=1e-5)
+    dead = small(units=16)
+    with torch.no_grad():
+        dead.module.last.weight[::2] = 0
+    found = experiments.redundancy_table({0: dead}, pictures(), PICTURE, PLAIN_GRADIENT, units=16, draws=2)
+    alive = experiments.looks(dead, pixels, PICTURE, PLAIN_GRADIENT)[:, 1::2]
+    assert found["intact"].to_numpy() == pytest.approx(scale_free_disentanglement(alive).numpy(), rel=1e-5)
+    with pytest.raises(ValueError, match="among: found 1 units"):
+        experiments.half_copied(small(), 4, among=[2])
+
+
+def test_other_noise_and_edges_are_beside_the_score():
+    table = experiments.robustness_table({"one": small()}, pictures(), SITES["second"], GRADIENT, references=4)
+    assert len(table) == 3 * 2 + 3
+    plain = experiments.scored(small(), pictures(), SITES["second"], GRADIENT, references=4)
+    first = table[(table.noise == "uniform") & (table.percentiles == "none") & (table.encoder == "one")].iloc[0]
+    assert first.excess == pytest.approx(plain.excess.value)
+    edges = table[table.encoder == "edges of the picture"].set_index("noise")
+    assert edges.loc["uniform", "separation"] > 0.6  # an object on noise is not noise
+
+
 def test_drift_is_compared_with_the_same_picture_and_references():
     numbers = experiments.numbers_under_drift(
-        small(), pictures(), pictures(40, seed=1), Site("second"), GRADIENT.but(samples=2), drifts=["noise", "contrast"],
+        small(), pictures(8), pictures(40, seed=1), Site("second"), GRADIENT.but(samples=2), drifts=["noise", "contrast"],
         strengths=[0.2, 0.8], aggregation="sum", references=3,
-    )  # fmt: skip
-    assert len(numbers) == 2 * 3 * 6
+    ).assign(key=7)  # fmt: skip
+    assert len(numbers) == 2 * 3 * 8
     changes = experiments.changes(numbers)
     assert (changes[changes.strength == 0].change == 0).all()
     one = numbers[(numbers.drift == "noise") & (numbers.strength == 0.8) & (numbers.picture == 2)].iloc[0]
@@ -154,14 +184,17 @@ def test_drift_is_compared_with_the_same_picture_and_references():
     found = changes[(changes.drift == "noise") & (changes.strength == 0.8) & (changes.picture == 2)].iloc[0]
     assert found.change == pytest.approx((usual.informativeness - one.informativeness) / usual.informativeness)
     areas = experiments.detections(numbers)
-    assert len(areas) == 2 * 2 * len(drifting.NUMBERS)
+    assert len(areas) == 2 * 2 * (len(drifting.NUMBERS) + 1)
     assert areas[(areas.drift == "contrast") & (areas.number == "spread") & (areas.strength == 0.8)].area.item() == 1
-    pixels = pictures().read(np.arange(6))
+    pixels = pictures(8).read(np.arange(8))
     assert usual["mean"] == pytest.approx(pixels[2].mean() / 255)
 
 
 def test_copies_with_shared_noise_are_one_and_with_noise_of_their_own_are_not():
-    table = experiments.identical_units(small(), pictures(), samples=[1, 20]).set_index(["units", "noise", "samples"])
+    table = experiments.identical_units(small(), pictures(), samples=[1, 20], draws=3)
+    assert len(table) == 2 * 3 * 4
+    assert table[(table.units == "copies") & (table.noise == "own")].groupby("samples")["scaled"].nunique().tolist() == [3, 3]
+    table = table.groupby(["units", "noise", "samples"])[["scaled", "scale-free"]].mean()
     assert (table.loc["copies", "shared"][["scaled", "scale-free"]].abs() < 1e-6).all(axis=None)
     own = table.loc["copies", "own"]["scale-free"]
     assert own[1] > own[20] > 0.001
@@ -220,12 +253,13 @@ def test_a_code_of_the_factors_is_found_to_be_one():
 def test_arms_have_names_and_weights():
     names = ["both", "sham", "scale-free", "only_var"]
     arms = {arm.name: arm for arm in experiments.arms_of(["normal", *names], [0.1, 1.0])}
-    assert list(arms) == ["normal", *(f"{name}, {weight}" for weight in ("0.1", "1") for name in names)]
+    with_task = names[:3]  # without one, the weight is only a rate
+    assert list(arms) == ["normal", *(f"{name}, 0.1" for name in names), *(f"{name}, 1" for name in with_task)]
     assert arms["both, 0.1"].informativeness == arms["both, 0.1"].disentanglement == 0.1
     assert arms["sham, 1"].sham
     assert not arms["both, 1"].sham
     assert arms["scale-free, 1"].score == "scale-free"
-    assert not arms["only_var, 1"].task
+    assert not arms["only_var, 0.1"].task
     with pytest.raises(ValueError, match="arms: found 'best'"):
         experiments.arms_of(["best"], [1.0])
 
@@ -234,6 +268,7 @@ def test_the_grid_pairs_arms_by_seed(monkeypatch):
     monkeypatch.setattr(constrained, "MEMBERS", 4)
     arms = experiments.arms_of(["normal", "noise", "var"], [0.5])
     table = experiments.trained("digits", [1, 2], arms, [0, 3], Schedule(3, 1, references=2), label="short", count=100)
+    assert np.isnan(experiments.gains(table[table["size"] == 1], "scale-free disentanglement")["gain"]).all()  # over one unit
     counted = table.groupby(["size", "arm"])["seed"].apply(list)
     assert counted.to_dict() == {(1, "normal"): [0, 3], (1, "noise, 0.5"): [0, 3], (2, "normal"): [0, 3], (2, "noise, 0.5"): [0, 3],
                                  (2, "var, 0.5"): [0, 3]}  # fmt: skip
@@ -245,3 +280,40 @@ def test_the_grid_pairs_arms_by_seed(monkeypatch):
     assert gain["low"] == pytest.approx(0.1 - 4.302653 * 0.1 / np.sqrt(3), rel=1e-5)
 
 
+
+
+def test_quirks_do_what_they_say():
+    site, way = Site("second"), GRADIENT.but(samples=2)
+    settings = {"units": 4, "references": 3}
+    table = experiments.quirk_table(small(), pictures(), site, way, **settings).set_index("quirk")
+    plain = experiments.scored(small(), pictures(), site, way, references=3)
+    assert table.loc["none", "informativeness"] == pytest.approx(plain.informativeness.value, rel=1e-5)
+    assert table.loc["none", "disentanglement"] == pytest.approx(plain.raw_disentanglement.value, rel=1e-5)
+    assert table.loc["none", "disentanglement_low"] == pytest.approx(plain.raw_disentanglement.low, rel=1e-4)
+    assert table.loc["first unit only (R1)", "disentanglement"] == 0
+    assert table.loc["variance over d - 1 (P15)", "disentanglement"] == pytest.approx(4 / 3 * plain.raw_disentanglement.value, rel=1e-5)
+    assert table.loc["units scaled to their range (P2)", "disentanglement"] == pytest.approx(plain.scaled_disentanglement.value, rel=1e-5)
+    for quirk, score in (("noise drawn for every unit (P3)", "disentanglement"), ("noise drawn anew for references", "informativeness"),
+                         ("one reference (A7)", "informativeness"), ("square roots over channels (A2)", "informativeness"),
+                         ("first unit only (R1)", "informativeness")):  # fmt: skip
+        assert table.loc[quirk, score] != pytest.approx(table.loc["none", score], rel=1e-4), quirk
+
+
+def test_the_wrong_axis_gives_another_informativeness():
+    encoder, site = small(), Site("second")
+    table = experiments.reference_table(encoder, pictures(), site, PLAIN_GRADIENT, references=5).set_index("reference")["informativeness"]
+    noise = encoder.preprocess(experiments.noise_pictures("uniform", 5, pictures()))
+    of_pictures, of_noise = (
+        all_attributions(encoder.module, encoder.embed, batch, site, PLAIN_GRADIENT).sum(1).numpy()
+        for batch in (encoder.preprocess(pictures().read(np.arange(6))), noise)
+    )
+    meant, wrong = [], []
+    for picture in of_pictures.sum(1):
+        scaled = picture / picture.max()
+        reference = of_noise.sum(1).mean(0)
+        meant.append(np.abs(scaled - reference / reference.max()).mean())
+        channels = of_noise.sum(0)  # (channels, height, width): the first axis was the batch
+        wrong.append(np.abs(scaled - channels / channels.max()).mean())
+    assert table.iloc[0] == pytest.approx(np.mean(meant), rel=1e-4)
+    assert table.iloc[1] == pytest.approx(np.mean(wrong), rel=1e-4)
+    assert table.iloc[0] != pytest.approx(table.iloc[1], rel=0.01)

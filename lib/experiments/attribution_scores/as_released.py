@@ -1,18 +1,18 @@
 """What each documented quirk of the authors' code does to the scores (specs/attribution_scores.md, 3.3 and 5)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lib.attribution.maps import over_channels
+from lib.attribution.attributions import all_attributions
+from lib.attribution.normalisation import normalised
 from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
-from lib.experiments.attribution_scores.looking import looks, noise_pictures
+from lib.experiments.attribution_scores.looking import in_picture_units, looks, noise_pictures
 from lib.measures.attribution_scores import disentanglement, informativeness
 from lib.statistics import student_mean
 
@@ -104,25 +104,31 @@ def quirk_table(encoder: Encoder, pictures: Pictures, site: Site, strategy: Stra
     return pd.DataFrame(rows)
 
 
-def channel_sum_over_the_batch(attributions: torch.Tensor) -> torch.Tensor:
-    """What the code's training takes for the map of its noise references (R4), (channels, height, width) instead of (height, width).
+def reference_table(
+    encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, *, references: int = 8, seed: int = 0
+) -> pd.DataFrame:
+    """Informativeness as constrained training has it, with the noise reference as it was meant and as the code takes it (R4).
 
-    Args:
-        attributions: (references, channels, height, width), summed over units. The sum that is meant to run over channels runs over the
-            first axis, which is that of the batch.
+    Meant is the sum over channels and the mean over references, (height, width). The code sums over the first axis, which is that of the
+    references: a map for each channel is left, and a picture's map is compared with all of them by broadcasting.
+
+    Returns:
+        Two rows: reference, informativeness with _low and _high (Student's over pictures).
     """
-    return over_channels(attributions.movedim(0, 1)[:, None], "signed")[:, 0]
+    way = in_picture_units(encoder, strategy, np.asarray(pictures.read(np.arange(1))).shape[1])
 
+    def summed_over_units(pixels):
+        return all_attributions(encoder.module, encoder.embed, encoder.preprocess(pixels), site, way, seed=seed).sum(1)
 
-def released_training_informativeness(picture: torch.Tensor, references: torch.Tensor) -> float:
-    """Informativeness as the code's training computes it (R4): a map is compared with one map a channel, by broadcasting.
-
-    Args:
-        picture: (height, width) aggregate map.
-        references: (references, channels, height, width) attributions, summed over units.
-    """
-    wrong = channel_sum_over_the_batch(references)
-    return float((picture / picture.max() - wrong / wrong.max()).abs().mean())
-
-
-NAMES: Sequence[str] = tuple(EACH)
+    maps = summed_over_units(np.asarray(pictures.read(np.arange(len(pictures))))).sum(1)
+    noise = summed_over_units(noise_pictures("uniform", references, pictures, seed=seed))  # (references, channels, height, width)
+    of_channels = noise.sum(0)
+    found = {
+        "summed over channels, mean over references": informativeness(maps, noise.sum(1).mean(0), rule="maximum"),
+        "summed over references (R4)": (normalised(maps, "maximum")[:, None] - of_channels / of_channels.max()).abs().mean((1, 2, 3)),
+    }
+    means = {reference: student_mean(values.numpy()) for reference, values in found.items()}
+    return pd.DataFrame([
+        {"reference": reference, "informativeness": one.value, "informativeness_low": one.low, "informativeness_high": one.high}
+        for reference, one in means.items()
+    ])  # fmt: skip

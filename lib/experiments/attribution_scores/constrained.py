@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import constrained_training, datasets
+from lib import constrained_training
 from lib.constrained_training import Arm, Schedule, evaluate_constrained, train_constrained
 from lib.datasets.pictures import Pictures
-from lib.encoders.grey_networks import grey
+from lib.encoders.grey_networks import grey, grey_pictures
 from lib.experiments.remembered import remembered
-from lib.statistics import student_mean
+from lib.statistics import Estimate, student_mean
 
 NORMAL, SHAM, BOTH = "normal", "sham", "both"
 MEMBERS = 20  # networks that are trained at a time
@@ -37,12 +37,17 @@ def arms_of(names: Sequence[str], weights: Sequence[float]) -> list[Arm]:
     if unknown:
         raise ValueError(f"arms: found {unknown[0]!r}; expected some of {', '.join([NORMAL, *kinds])}")
     arms = [Arm(NORMAL)] if NORMAL in names else []
-    return arms + [Arm(f"{name}, {weight:g}", **kinds[name](weight)) for weight in weights for name in names if name != NORMAL]
+    return arms + [
+        Arm(f"{name}, {weight:g}", **kinds[name](weight))
+        for weight in weights
+        for name in names
+        if name != NORMAL and (weight == weights[0] or not name.startswith("only_"))  # without a task the weight is only a rate
+    ]
 
 
 def trained(
     data: str, sizes: Sequence[int], arms: Sequence[Arm], seeds: Sequence[int], schedule: Schedule, *, label: str = "",
-    count: int | None = None,
+    count: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Train and evaluate every size, arm and seed; kept in the cache, a few networks at a time.
 
@@ -53,12 +58,12 @@ def trained(
         seeds: shared by all arms.
         schedule: of the training.
         label: of the schedule, for tables.
-        count: training pictures; by default all.
+        count: training pictures, 0: all.
 
     Returns:
         One row a network: schedule, size, arm, seed, and what `evaluate_constrained` finds.
     """
-    train, test = _digits(data, "train", count), _digits(data, "test", None)
+    train, test = _digits(data, "train", count or None), _digits(data, "test", None)
     tables = []
     for size in sizes:
         fitting = [arm for arm in arms if size > 1 or not arm.disentanglement]
@@ -97,13 +102,19 @@ def gains(table: pd.DataFrame, number: str, *, over: str = NORMAL) -> pd.DataFra
         for arm in dict.fromkeys(some["arm"]):
             if arm == over or over not in values:
                 continue
-            one = student_mean((values[arm] - values[over]).to_numpy())
+            one = paired_gain(values[arm], values[over])
             rows.append({
                 "schedule": schedule, "size": size, "arm": arm, "gain": one.value, "low": one.low, "high": one.high, "seeds": one.count,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
+def paired_gain(values: pd.Series, others: pd.Series) -> Estimate:
+    """Mean difference over the seeds at which both are defined, with Student's interval; NaN of none."""
+    differences = (values - others).dropna()
+    return student_mean(differences.to_numpy()) if len(differences) else Estimate(float("nan"), float("nan"), float("nan"), 0)
+
+
 def _digits(data: str, split: str, count: int | None) -> tuple[torch.Tensor, np.ndarray, Pictures]:
-    pictures = datasets.load(data, split=split, count=count)
-    return grey(pictures.read(np.arange(len(pictures))), scale=pictures.identity.get("scale", 1)), pictures.labels, pictures
+    pictures = grey_pictures(data, split=split, count=count)
+    return grey(pictures.read(np.arange(len(pictures)))), pictures.labels, pictures

@@ -8,17 +8,20 @@ import pandas as pd
 import torch
 
 from lib import drift
-from lib.attribution.maps import aggregate
+from lib.attribution.maps import aggregate, live_units
 from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
-from lib.drift import DRIFTS, detection, mahalanobis, relative_change
+from lib.drift import DRIFTS, advantage, detection, mahalanobis, relative_change
 from lib.encoders.encoder import Encoder
 from lib.experiments.attribution_scores.looking import CODE, looks, noise_pictures
 from lib.experiments.remembered import remembered
 from lib.measures.attribution_scores import informativeness, scale_free_disentanglement
+from lib.survey import code_of
 
-NUMBERS = ("informativeness", "disentanglement", "mean", "spread", "reconstruction error", "distance of the code")
+PLAIN = ("mean", "spread", "reconstruction error", "distance of the code")  # what can be had without attributions
+NUMBERS = ("informativeness", "disentanglement", *PLAIN)
+ADVANTAGE = "advantage of informativeness"
 
 
 def numbers_under_drift(
@@ -51,6 +54,7 @@ def numbers_under_drift(
         pixels = np.asarray(pictures.read(np.arange(len(pictures))))
         noise = noise_pictures("uniform", references, pictures, seed=seed)
         against = aggregate(looks(encoder, noise, site, strategy, seed=seed), aggregation)
+        live = live_units(looks(encoder, pixels, site, strategy, seed=seed))
         distance = mahalanobis(_codes(encoder, np.asarray(known.read(np.arange(len(known))))))
         rows = []
         for name in drifts:
@@ -62,7 +66,7 @@ def numbers_under_drift(
                     error = (encoder.module(x) - x).square().flatten(1).mean(1)
                 found = {
                     "informativeness": informativeness(aggregate(maps, aggregation)[:, None], against[None]).mean(1),
-                    "disentanglement": scale_free_disentanglement(maps),
+                    "disentanglement": scale_free_disentanglement(maps[:, live]),
                     "mean": changed.mean((1, 2, 3)) / 255, "spread": changed.std((1, 2, 3)) / 255,
                     "reconstruction error": error, "distance of the code": distance(_codes(encoder, changed)),
                 }  # fmt: skip
@@ -73,25 +77,38 @@ def numbers_under_drift(
                 ]
         return rows
 
-    return remembered("attribution_drift", inputs, make, code=[*CODE, drift, numbers_under_drift])
+    return remembered("attribution_drift", inputs, make, code=[*CODE, drift, numbers_under_drift, *code_of(encoder)])
 
 
 def changes(numbers: pd.DataFrame) -> pd.DataFrame:
-    """The paper's relative change of informativeness: drift, strength, picture, change."""
-    usual = numbers[numbers.strength == 0].set_index(["drift", "picture"])["informativeness"]
-    before = usual.loc[list(zip(numbers.drift, numbers.picture, strict=True))].to_numpy()
-    return numbers[["drift", "strength", "picture"]].assign(change=relative_change(before, numbers["informativeness"]))
+    """The paper's relative change of informativeness: key, drift, strength, picture, change.
+
+    Args:
+        numbers: `numbers_under_drift`, with a column key that says of which encoder.
+    """
+    usual = numbers[numbers.strength == 0].set_index(["key", "drift", "picture"])["informativeness"]
+    before = usual.loc[list(zip(numbers.key, numbers.drift, numbers.picture, strict=True))].to_numpy()
+    return numbers[["key", "drift", "strength", "picture"]].assign(change=relative_change(before, numbers["informativeness"]))
 
 
 def detections(numbers: pd.DataFrame) -> pd.DataFrame:
-    """How well each number tells drifted from usual pictures: drift, strength, number, area, low, high."""
+    """How well each number tells drifted from usual pictures: key, drift, strength, number, area, low, high, and as a last number the
+    advantage of informativeness over the best of those that need no attribution (an area less an area).
+
+    Args:
+        numbers: as in `changes`.
+    """
     rows = []
-    for name, of_drift in numbers.groupby("drift", sort=False):
+    for (key, name), of_drift in numbers.groupby(["key", "drift"], sort=False):
         usual = of_drift[of_drift.strength == 0]
         for strength, drifted in of_drift[of_drift.strength > 0].groupby("strength"):
-            for number in NUMBERS:
-                one = detection(usual[number].to_numpy(), drifted[number].to_numpy())
-                rows.append({"drift": name, "strength": strength, "number": number, "area": one.value, "low": one.low, "high": one.high})
+            found = {number: detection(usual[number], drifted[number]) for number in NUMBERS}
+            compared = ["informativeness", *PLAIN]
+            found[ADVANTAGE] = advantage(usual[compared].to_numpy().T, drifted[compared].to_numpy().T)
+            rows += [
+                {"key": key, "drift": name, "strength": strength, "number": number, "area": one.value, "low": one.low, "high": one.high}
+                for number, one in found.items()
+            ]
     return pd.DataFrame(rows)
 
 

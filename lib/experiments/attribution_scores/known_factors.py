@@ -21,6 +21,7 @@ from lib.experiments.remembered import remembered
 from lib.measures import known_factors
 from lib.measures.known_factors import dci, importances, mutual_information_gap
 from lib.representations import with_seeds
+from lib.survey import code_of
 
 WHITENED, WHITENED_SEED = 1000, 40  # scenes whose codes say how to whiten, neither trained on nor measured
 
@@ -47,7 +48,7 @@ def zoo(
             units = codes.shape[1]
             found |= {
                 f"{name}@rotated": rotated(encoder, units, seed=seed), f"{name}@whitened": whitened(encoder, codes),
-                f"{name}@half copies": half_copied(encoder, units, seed=seed),
+                f"{name}@half copies": half_copied(encoder, units, among=np.flatnonzero(codes.std(0) > 0), seed=seed),
             }  # fmt: skip
     return found
 
@@ -61,8 +62,8 @@ def factors_of(scenes: Scenes) -> pd.DataFrame:
 
 
 def against_known_factors(
-    encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, learner: str = "forest",
-    references: int = 8, seed: int = 0,
+    encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, references: int = 8,
+    seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Scores without labels beside scores with them.
 
@@ -72,34 +73,35 @@ def against_known_factors(
         scenes: pictures with factors, more of them, for DCI, MIG and a linear probe (half trains, half tests).
         site: of the attributions.
         strategy: of the attributions.
-        learner: of the importances.
         references: noise pictures.
         seed: of everything random.
 
     Returns:
-        One row an encoder: encoder, every score of `as_row`, DCI disentanglement, DCI completeness, MIG, and the probe's accuracy for the
-        class.
+        One row an encoder: encoder, every score of `as_row`, DCI disentanglement, DCI completeness, DCI informativeness (mean over
+        factors), MIG, and the probe's accuracy for the class.
     """
     factors = factors_of(scenes)
     tables = []
     for name, encoder in encoders.items():
         inputs = {
             "encoder": encoder.identity, "looked at": looked_at.identity, "scenes": scenes.identity, "site": asdict(site),
-            "strategy": asdict(strategy), "learner": learner, "references": references, "seed": seed,
+            "strategy": asdict(strategy), "references": references, "seed": seed,
         }  # fmt: skip
 
         def make(encoder=encoder):
             codes = activations.embeddings(encoder, scenes)
-            importance = dci(importances(codes, factors, learner=learner, seed=seed))
+            importance, told = importances(codes, factors, seed=seed)
+            found = dci(importance)
             return [
                 as_row(scored(encoder, looked_at, site, strategy, references=references, seed=seed))
                 | {
-                    "DCI disentanglement": importance.disentanglement, "DCI completeness": importance.completeness,
-                    "MIG": mutual_information_gap(codes, factors), "probe accuracy": probe_accuracy(codes, scenes.labels),
+                    "DCI disentanglement": found.disentanglement, "DCI completeness": found.completeness,
+                    "DCI informativeness": float(told.mean()), "MIG": mutual_information_gap(codes, factors),
+                    "probe accuracy": probe_accuracy(codes, scenes.labels),
                 }
             ]  # fmt: skip
 
-        rows = remembered("attribution_factors", inputs, make, code=[*CODE, known_factors, activations.embeddings])
+        rows = remembered("attribution_factors", inputs, make, code=[*CODE, known_factors, against_known_factors, *code_of(encoder)])
         tables.append(rows.assign(encoder=name))
     return pd.concat(tables, ignore_index=True)
 

@@ -6,9 +6,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import torch
+from scipy import ndimage
 
 from lib.attribution import attributions as attribution_of_units
 from lib.attribution import maps as maps_of_units
+from lib.attribution.attributions import latent_size
 from lib.attribution.maps import activation_maps, aggregate, unit_maps
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import Strategy, named
@@ -19,6 +21,7 @@ from lib.experiments.remembered import remembered
 from lib.keyed_random import generator
 from lib.measures import attribution_scores as scores_of_maps
 from lib.measures.attribution_scores import AttributionScores, attribution_scores
+from lib.survey import code_of
 
 NOISES = ("uniform", "gaussian", "shuffled")
 ACTIVATION = Strategy("activation only", "activation", between="pictures", samples=10, noise=0.5)
@@ -96,13 +99,32 @@ def looks(
 
 def scored(
     encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, *, noise: str = "uniform", references: int = 8,
-    channels: str = "absolute", percentiles: tuple[float, float] | None = None, seed: int = 0,
+    channels: str = "absolute", percentiles: tuple[float, float] | None = None, most_units: int = 0, seed: int = 0,
 ) -> AttributionScores:  # fmt: skip
-    """Both scores of an encoder at a site, with noise references that see the same smoothing noise."""
+    """Both scores of an encoder at a site, with noise references that see the same smoothing noise.
+
+    Args:
+        encoder: the network.
+        pictures: what it looks at.
+        site: where.
+        strategy: how.
+        noise: kind of the references.
+        references: how many.
+        channels: as in `unit_maps`.
+        percentiles: as in `attribution_scores`.
+        most_units: of a wider code so many units at random stand for all, 0 takes all. The maps of the rest are not known then: scores of
+            another number of units are not comparable.
+        seed: of all noise and of the choice of units.
+    """
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     both = np.concatenate([pixels, noise_pictures(noise, references, pictures, seed=seed)])
-    maps = looks(encoder, both, site, strategy, channels=channels, seed=seed)
+    maps = looks(encoder, both, site, strategy, channels=channels, seed=seed, **_some_units(encoder, pixels, most_units, seed))
     return attribution_scores(maps[: len(pixels)], maps[len(pixels) :], percentiles=percentiles)
+
+
+def _some_units(encoder, pixels, most, seed):
+    count = latent_size(encoder.module, encoder.embed, encoder.preprocess(pixels[:1]))
+    return {"units": sorted(generator(seed, 105).permutation(count)[:most].tolist())} if 0 < most < count else {}
 
 
 def scores_table(
@@ -134,11 +156,44 @@ def scores_table(
                 def make(encoder=encoder, site=site, strategy=strategy):
                     return [as_row(scored(encoder, pictures, site, strategy, **settings))]
 
-                row = remembered("attribution_scores", inputs, make, code=CODE)
+                row = remembered("attribution_scores", inputs, make, code=[*CODE, *code_of(encoder)])
                 tables.append(row.assign(encoder=name, layer=layer, depth=depth, strategy=strategy.name))
     table = pd.concat(tables, ignore_index=True)
     first = ["encoder", "layer", "depth", "strategy"]
     return table[first + [column for column in table.columns if column not in first]]
+
+
+def robustness_table(encoders: Mapping[str, Encoder], pictures: Pictures, site: Site, strategy: Strategy, **settings) -> pd.DataFrame:
+    """Informativeness with other noise pictures and other scaling of maps, beside that of the pictures' edges, without any network.
+
+    Args:
+        encoders: name -> encoder.
+        pictures: what they look at.
+        site: where.
+        strategy: how.
+        settings: of `scored`.
+
+    Returns:
+        One row each: encoder, noise, percentiles, informativeness, floor, excess with _low and _high, and separation.
+    """
+    rows = []
+    for name, encoder in encoders.items():
+        for noise in NOISES:
+            for percentiles in (None, (1.0, 99.0)):
+                one = as_row(scored(encoder, pictures, site, strategy, noise=noise, percentiles=percentiles, **settings))
+                rows.append({"encoder": name, "noise": noise, "percentiles": "none" if percentiles is None else "1 to 99"} | one)
+    pixels = np.asarray(pictures.read(np.arange(len(pictures))))
+    for noise in NOISES:
+        others = noise_pictures(noise, settings.get("references", 8), pictures, seed=settings.get("seed", 0))
+        one = as_row(attribution_scores(_edges(pixels), _edges(others)))
+        rows.append({"encoder": "edges of the picture", "noise": noise, "percentiles": "none"} | one)
+    shown = ["encoder", "noise", "percentiles", "informativeness", "floor", "excess", "excess_low", "excess_high", "separation"]
+    return pd.DataFrame(rows)[shown]
+
+
+def _edges(pixels):
+    grey = pixels.mean(3)
+    return torch.as_tensor(np.hypot(ndimage.sobel(grey, 1), ndimage.sobel(grey, 2)))[:, None]
 
 
 def share_on_object(encoders: Mapping[str, Encoder], scenes: Scenes, strategy: Strategy, *, seed: int = 0) -> pd.DataFrame:
@@ -175,4 +230,4 @@ def as_row(scores: AttributionScores) -> dict[str, float]:
     return row
 
 
-CODE = (attribution_of_units, maps_of_units, scores_of_maps, noise_pictures)  # what the rows of the cache depend on
+CODE = (attribution_of_units, maps_of_units, scores_of_maps, noise_pictures)  # what rows of the cache depend on, beside the network

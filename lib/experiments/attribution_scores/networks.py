@@ -2,24 +2,30 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from lib import encoders
 from lib.attribution.randomisation import cascade, randomised, weighted_layers
 from lib.attribution.sites import PICTURE, Site
+from lib.encoders import published
+from lib.encoders.controls import classifier
 from lib.encoders.encoder import Encoder
-from lib.encoders.grey_networks import autoencoder
+from lib.encoders.grey_networks import autoencoder, built
 from lib.representations import with_seeds
 
 TRAINED, UNTRAINED = "trained", "untrained"
 
 
-def sites(layers: Sequence[str]) -> dict[str, Site]:
-    """The picture, and what goes into each layer: name -> site. Layers are named without what all of them have."""
-    return {"picture": PICTURE} | {short_layer(layer): Site(layer) for layer in layers}
+def sites(layers: Sequence[str], encoder: Encoder) -> dict[str, Site]:
+    """The picture, and what goes into each layer that the encoder has: name -> site, the name of "trunk.stage2.0.conv1" being "stage2".
 
-
-def short_layer(layer: str) -> str:
-    """A layer's name for tables: "trunk.stage2.0.conv1" is stage2."""
-    return layer.removeprefix("trunk.").partition(".")[0]
+    Raises:
+        ValueError: if it has none of them.
+    """
+    there = [layer for layer in layers if layer in dict(encoder.module.named_modules())]
+    if not there:
+        raise ValueError(f"layers: found none of {', '.join(layers)} in {encoder.name}; expected at least one")
+    return {"picture": PICTURE} | {layer.removeprefix("trunk.").removesuffix(".0.conv1"): Site(layer) for layer in there}
 
 
 def autoencoders(data: str, seeds: Sequence[int], presentations: int) -> dict[tuple[str, int], Encoder]:
@@ -34,18 +40,48 @@ def autoencoders(data: str, seeds: Sequence[int], presentations: int) -> dict[tu
 def with_untrained(names: Sequence[str], seeds: Sequence[int]) -> dict[tuple[str, str], Encoder]:
     """Encoders by name, and each before training: (state, name with its seed) -> encoder.
 
-    A local encoder's initial weights are those of `local:random` with the same seed; of others all weights are drawn anew.
+    A local encoder's initial weights are its first checkpoint; a published network is built anew, with the initial weights of its layers.
+
+    Raises:
+        ValueError: if an encoder is neither.
     """
     found = {}
     for name in with_seeds(names, seeds):
-        encoder = encoders.load(name)
-        found[TRAINED, name] = encoder
-        if name.startswith("local:"):
-            options = name.partition(",")[2]
-            found[UNTRAINED, name] = encoders.load(f"local:random,{options}" if options else "local:random")
+        found[TRAINED, name] = encoders.load(name)
+        scheme, _, base = name.partition(":")
+        if scheme == "local":
+            found[UNTRAINED, name] = encoders.load(f"{name},checkpoint=0")
+        elif scheme == "published":
+            module = built(published.NETWORKS[base].build, 0)
+            found[UNTRAINED, name] = published.assemble(f"{name}, untrained", base, module.state_dict(), "its own weights", "cpu", "")
         else:
-            found[UNTRAINED, name] = randomised(encoder, weighted_layers(encoder.module))
+            raise ValueError(f"encoders: found {name!r}; expected local: or published: encoders, which can be had untrained")
     return found
+
+
+def taught_otherwise(seeds: Sequence[int]) -> dict[int, tuple[Encoder, dict[str, Encoder]]]:
+    """Classifiers of few scenes, seed -> the one taught the right labels, and two others: taught those of other pictures from the same
+    initial weights, and taught the right ones from other weights.
+
+    Args:
+        seeds: of initial weights.
+    """
+    return {
+        seed: (
+            classifier(permuted=False, seed=seed)[0],
+            {"permuted labels": classifier(permuted=True, seed=seed)[0], "another seed": classifier(permuted=False, seed=seed + 1)[0]},
+        )
+        for seed in seeds
+    }
+
+
+def accuracies_on_taught(seeds: Sequence[int]) -> pd.DataFrame:
+    """How much of what they were taught the classifiers of `taught_otherwise` tell: seed, labels, accuracy."""
+    return pd.DataFrame([
+        {"seed": seed, "labels": "permuted" if permuted else "right", "accuracy": classifier(permuted=permuted, seed=seed)[1]}
+        for seed in seeds
+        for permuted in (False, True)
+    ])  # fmt: skip
 
 
 def weights_taken_away(trained: Encoder, untrained: Encoder, layers: Sequence[str], *, seed: int = 0) -> dict[str, Encoder]:

@@ -113,7 +113,7 @@ def rotation_sweep(angles: Sequence[float], *, pictures: int = 20_000, seed: int
     return pd.DataFrame(rows)
 
 
-def planted_cases(*, rotations: int = 200) -> pd.DataFrame:
+def planted_cases(*, rotations: int = 100) -> pd.DataFrame:
     """Codes of regions whose scores can be derived, and random rotations: units, case, raw, scaled, S_D*, and what is derived of the first.
 
     Args:

@@ -16,13 +16,15 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
         ValueError: naming the setting, what was found and what is expected.
     """
     for name in ("encoders", "seeds", "autoencoder_seeds", "layers", "grey_layers", "strategies", "drifts", "strengths", "angles",
-                 "draw_samples", "draw_noises", "latent_sizes", "arms", "weights", "constrained_seeds"):  # fmt: skip
+                 "draw_samples", "draw_noises", "latent_sizes", "arms", "weights", "constrained_seeds", "compared_seeds"):  # fmt: skip
         values = getattr(settings, name)
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected at least one, and each once")
     for name in settings.strategies:
         if name != ACTIVATION.name:
             named(name)
+        if name.startswith("plain "):
+            raise ValueError(f"strategies: found {name!r}; expected those with smoothing noise, the plain ones are looked at anyway")
     if missing := [name for name in ("gradient", "gradient x activation") if name not in settings.strategies]:
         raise ValueError(f"strategies: found none called {missing[0]!r}; expected it among them, since claims compare with it")
     if others := [name for name in settings.drifts if name not in DRIFTS]:
@@ -31,13 +33,30 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
         raise ValueError(f"strengths: found {settings.strengths}; expected three at least, above 0 and below 1")
     if settings.angles != sorted(settings.angles) or settings.angles[0] != 0 or len(settings.angles) < 3:
         raise ValueError(f"angles: found {settings.angles}; expected 0 and at least two more, rising")
-    least_values = {"count": 2, "grey_count": 4, "references": 3, "samples": 1, "steps": 1, "autoencoder_presentations": 64}
+    least_values = {
+        "count": 6, "grey_count": 8, "references": 3, "samples": 1, "steps": 1, "autoencoder_presentations": 64, "draw_count": 2,
+        "draws": 2,
+    }  # fmt: skip
     for name, least in least_values.items():
         if getattr(settings, name) < least:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
-    for name, there in (("count", pictures), ("grey_count", grey)):
+    for name, there in (("count", pictures), ("grey_count", grey), ("draw_count", grey)):
         if len(there) < getattr(settings, name):
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at most the {len(there)} pictures there are")
+    for name in ("layers", "grey_layers"):
+        if any(not layer for layer in getattr(settings, name)):
+            raise ValueError(f"{name}: found an empty name; expected names of layers, the picture is always there")
+    if not 0 < settings.noise < 10:
+        raise ValueError(f"noise: found {settings.noise}; expected a number above 0, in units from black to white")
+    for name in ("drift_samples", "constrained_references", "factor_count"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1")
+    if not all(beta > 0 for beta in settings.betas):
+        raise ValueError(f"betas: found {settings.betas}; expected numbers above 0")
+    if settings.strong:
+        arms_of(settings.strong, settings.weights[:1])
+        if not settings.strong_sizes or min(settings.strong_sizes) < 2:
+            raise ValueError(f"strong_sizes: found {settings.strong_sizes}; expected numbers from 2, at which a disentanglement is defined")
     if "normal" not in settings.arms:
         raise ValueError(f"arms: found {settings.arms}; expected 'normal' among them, with which the others are compared")
     arms_of(settings.arms, settings.weights)

@@ -1,7 +1,7 @@
 """Codes changed in a known way: half of the units replaced by one and the same, units mixed, units whitened."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from scipy.stats import ortho_group
 
+from lib.attribution.maps import live_units
 from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
@@ -18,25 +19,37 @@ from lib.keyed_random import generator
 from lib.measures.attribution_scores import scale_free_disentanglement
 
 
-def half_replaced(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
+def half_replaced(encoder: Encoder, units: int, *, among: Sequence[int] | None = None, seed: int = 0) -> Encoder:
     """A random half of the units becomes the mean of all units: the redundancy control of the authors' first commits.
 
     They draw another half in every forward pass; here it belongs to the seed. Where units have signs at random, their mean is small: the
     replaced units then hardly look anywhere, which S_D* counts as few units looking at a place, not as redundancy. See `half_copied`.
+
+    Args:
+        encoder: the network.
+        units: of its code.
+        among: units that are replaced or stay; the others (dead ones) are left as they are. By default all.
+        seed: of the choice.
     """
-    return mixed(encoder, _with_half(units, seed, lambda mixing, _kept: 1 / units), "half of the units replaced")
-
-
-def half_copied(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
-    """A random half of the units becomes copies of one of the others: the same redundancy at full size."""
-    return mixed(encoder, _with_half(units, seed, lambda mixing, kept: mixing[kept[0]]), "half of the units copied")
-
-
-def _with_half(units, seed, row):
-    order = generator(seed, 99).permutation(units)
+    replaced, _ = _halves(units, among, seed)
     mixing = np.eye(units)
-    mixing[order[: units // 2]] = row(mixing, order[units // 2 :])
-    return mixing
+    mixing[replaced] = 1 / units
+    return mixed(encoder, mixing, "half of the units replaced")
+
+
+def half_copied(encoder: Encoder, units: int, *, among: Sequence[int] | None = None, seed: int = 0) -> Encoder:
+    """A random half of the units becomes copies of one of the others: the same redundancy at full size. Arguments as in `half_replaced`."""
+    replaced, kept = _halves(units, among, seed)
+    mixing = np.eye(units)
+    mixing[replaced] = mixing[kept[0]]
+    return mixed(encoder, mixing, "half of the units copied")
+
+
+def _halves(units, among, seed):
+    order = generator(seed, 99).permutation(np.arange(units) if among is None else np.asarray(among))
+    if len(order) < 2:
+        raise ValueError(f"among: found {len(order)} units; expected at least two")
+    return order[: len(order) // 2], order[len(order) // 2 :]
 
 
 def rotated(encoder: Encoder, units: int, *, seed: int = 0) -> Encoder:
@@ -78,27 +91,33 @@ def mixed(encoder: Encoder, mixing: np.ndarray, how: str) -> Encoder:
 
 
 def redundancy_table(
-    encoders: Mapping[str, Encoder], pictures: Pictures, site: Site, strategy: Strategy, *, units: int, seed: int = 0
+    encoders: Mapping[int, Encoder], pictures: Pictures, site: Site, strategy: Strategy, *, units: int, draws: int = 4, seed: int = 0
 ) -> pd.DataFrame:
-    """S_D* of every picture as it is, with half of the units replaced by their mean, and with half of them copies of one.
+    """S_D* of every picture as it is, with half of the live units replaced by their mean, and with half of them copies of one.
 
     Args:
-        encoders: name -> encoder.
+        encoders: key -> encoder.
         pictures: what they look at.
         site: of the attributions.
         strategy: of the attributions.
         units: of the codes.
-        seed: of the choice of units and of the noise.
+        draws: choices of the half, and of the unit that is copied, over which the changed scores are averaged.
+        seed: of the choices and of the noise.
 
     Returns:
-        One row an encoder and picture: encoder, picture, intact, replaced, copied.
+        One row an encoder and picture: key, picture, intact, replaced, copied.
     """
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     tables = []
-    for name, encoder in encoders.items():
-        ways = {
-            "intact": encoder, "replaced": half_replaced(encoder, units, seed=seed), "copied": half_copied(encoder, units, seed=seed),
-        }  # fmt: skip
-        found = {way: scale_free_disentanglement(looks(one, pixels, site, strategy, seed=seed)).numpy() for way, one in ways.items()}
-        tables.append(pd.DataFrame(found).assign(encoder=name, picture=np.arange(len(pixels))))
+    for key, encoder in encoders.items():
+        maps = looks(encoder, pixels, site, strategy, seed=seed)
+        live = np.flatnonzero(live_units(maps).numpy())
+        found = {"intact": scale_free_disentanglement(maps[:, live]).numpy()}
+        for way, change in (("replaced", half_replaced), ("copied", half_copied)):
+            several = []
+            for draw in range(draws):
+                changed = looks(change(encoder, units, among=live, seed=seed + draw), pixels, site, strategy, seed=seed)
+                several.append(scale_free_disentanglement(changed[:, live_units(changed)]).numpy())
+            found[way] = np.mean(several, axis=0)
+        tables.append(pd.DataFrame(found).assign(key=key, picture=np.arange(len(pixels))))
     return pd.concat(tables, ignore_index=True)

@@ -15,6 +15,7 @@ from lib.experiments.attribution_scores.looking import CODE, looks
 from lib.experiments.remembered import remembered
 from lib.measures import map_similarity
 from lib.measures.map_similarity import SIMILARITIES
+from lib.survey import code_of
 
 
 def similarity_to_trained(
@@ -61,6 +62,7 @@ def similarity_to_trained(
                 "trained": trained.identity, "others": {name: one.identity for name, one in others.items()}, "site": asdict(site),
                 "pictures": pictures.identity, "strategy": asdict(strategy), "channels": channels, "seed": seed,
             }  # fmt: skip
-            rows = remembered("attribution_similarity", inputs, make, code=[*CODE, map_similarity])
+            code = [*CODE, map_similarity, similarity_to_trained, *code_of(trained)]
+            rows = remembered("attribution_similarity", inputs, make, code=code)
             tables.append(rows.assign(layer=layer, strategy=strategy.name))
     return pd.concat(tables, ignore_index=True)

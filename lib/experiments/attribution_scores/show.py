@@ -1,6 +1,6 @@
 """Maps as pictures: where a representation looks, layer by layer, and where its units do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lib import picture_grid
-from lib.measures.attribution_scores import normalised
+from lib.attribution.normalisation import normalised
 
 COLOURS = "magma"
 _CUT = (1.0, 99.0)  # percentiles between which a map is shown: single pixels would otherwise set its scale
@@ -38,12 +38,13 @@ def look_sheet(pixels: np.ndarray, maps: Mapping[str, np.ndarray], *, width: flo
     return picture_grid.contact_sheet(cells, columns=len(pixels), row_labels=["picture", *maps], width=width)
 
 
-def unit_sheet(pixels: np.ndarray, maps: np.ndarray, *, width: float = 7.0) -> Figure:
+def unit_sheet(pixels: np.ndarray, maps: np.ndarray, *, row_labels: Sequence[str] | None = None, width: float = 7.0) -> Figure:
     """A row a picture: the picture, the map of the whole representation, and the maps of its first units.
 
     Args:
         pixels: uint8 (n, side, side, 3).
         maps: (n, units, height, width), all units first to last; the first eight are shown.
+        row_labels: a text for each picture.
         width: inches.
     """
     maps, side = np.asarray(maps), pixels.shape[1]
@@ -52,4 +53,4 @@ def unit_sheet(pixels: np.ndarray, maps: np.ndarray, *, width: float = 7.0) -> F
     for picture, units in zip(pixels, maps, strict=True):
         cells += [picture, *heat(np.concatenate([units.sum(0, keepdims=True), units[:shown]]), side)]
     labels = ["picture", "all units", *(f"unit {number}" for number in range(shown))]
-    return picture_grid.contact_sheet(cells, columns=2 + shown, column_labels=labels, width=width)
+    return picture_grid.contact_sheet(cells, columns=2 + shown, column_labels=labels, row_labels=row_labels, width=width)

@@ -15,39 +15,46 @@ from lib.experiments.attribution_scores.looking import in_picture_units, scored
 from lib.measures.attribution_scores import disentanglement, scale_free_disentanglement
 
 
-def identical_units(encoder: Encoder, pictures: Pictures, *, samples: Sequence[int], copies: int = 4, seed: int = 0) -> pd.DataFrame:
+def identical_units(
+    encoder: Encoder, pictures: Pictures, *, samples: Sequence[int], noise: float = 0.5, draws: int = 4, copies: int = 4, seed: int = 0
+) -> pd.DataFrame:
     """Disentanglement of copies of one unit, and of as many different units, with noise of their own and with shared noise.
 
     Args:
         encoder: whose first unit is copied, and whose first units are the different ones.
         pictures: what they look at.
         samples: numbers n of smoothing samples.
+        noise: sigma, in units of the pictures' range.
+        draws: of the smoothing noise.
         copies: units.
         seed: of the noise.
 
     Returns:
-        One row each: units ("copies" or "different"), noise ("shared" or "own"), samples, and the scores scaled and scale-free (mean over
-        pictures).
+        One row each: units ("copies" or "different"), noise ("shared" or "own"), samples, draw, and the scores scaled and scale-free (mean
+        over pictures).
     """
     batch = encoder.preprocess(np.asarray(pictures.read(np.arange(len(pictures)))))
+    side = np.asarray(pictures.read(np.arange(1))).shape[1]
     rows = []
     for count in samples:
-        strategy = in_picture_units(encoder, GRADIENT.but(samples=count), pictures.read(np.arange(1))[0].shape[0])
+        strategy = in_picture_units(encoder, GRADIENT.but(samples=count, noise=noise), side)
+        for draw in range(draws):
 
-        def maps(units, seed, strategy=strategy):
-            return unit_maps(encoder.module, encoder.embed, batch, PICTURE, strategy, channels="signed", units=units, seed=seed)
+            def maps(units, number, strategy=strategy, draw=draw):
+                drawn = seed + draw * (copies + 1) + number
+                return unit_maps(encoder.module, encoder.embed, batch, PICTURE, strategy, channels="signed", units=units, seed=drawn)
 
-        different, one = maps(range(copies), seed), maps([0], seed)
-        own = [maps([0], seed + 1 + number) for number in range(copies)]
-        own_different = [maps([number], seed + 1 + number) for number in range(copies)]
-        for units, noise, found in (
-            ("copies", "shared", one.expand(-1, copies, -1, -1)), ("copies", "own", torch.cat(own, 1)),
-            ("different", "shared", different), ("different", "own", torch.cat(own_different, 1)),
-        ):  # fmt: skip
-            rows.append({
-                "units": units, "noise": noise, "samples": count, "scaled": float(disentanglement(found, rule="min-max").mean()),
-                "scale-free": float(scale_free_disentanglement(found.abs()).mean()),
-            })  # fmt: skip
+            own = [maps([0], 1 + number) for number in range(copies)]
+            own_different = [maps([number], 1 + number) for number in range(copies)]
+            for units, drawn, found in (
+                ("copies", "shared", maps([0], 0).expand(-1, copies, -1, -1)), ("copies", "own", torch.cat(own, 1)),
+                ("different", "shared", maps(range(copies), 0)), ("different", "own", torch.cat(own_different, 1)),
+            ):  # fmt: skip
+                rows.append({
+                    "units": units, "noise": drawn, "samples": count, "draw": draw,
+                    "scaled": float(disentanglement(found, rule="min-max").mean()),
+                    "scale-free": float(scale_free_disentanglement(found.abs()).mean()),
+                })  # fmt: skip
     return pd.DataFrame(rows)
 
 
