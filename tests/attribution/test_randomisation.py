@@ -58,6 +58,20 @@ def test_a_cascade_goes_from_the_top_down_with_the_same_draws():
     assert not torch.equal(weights(randomised(encoder(), ["conv2.0"], seed=1))["conv2.0"], alone["conv2.0"])
 
 
+def test_layers_of_the_same_shape_get_weights_of_their_own():
+    class Twins(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.other(self.one(x))
+
+    module = Twins()
+    found = randomised(Encoder("twins", module, lambda x: x, module, None, {}), ["one", "other"]).module
+    assert not torch.equal(found.one.weight, found.other.weight)
+
+
 def test_global_randomness_is_untouched():
     torch.manual_seed(0)
     expected = torch.rand(3)

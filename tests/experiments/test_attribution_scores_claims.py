@@ -106,6 +106,18 @@ def test_claims_come_out_on_tables_that_are_known():
     assert by["the constraint raises the scaled disentanglement it rewards"].here.value == 0
 
 
+def test_a_loss_that_grows_only_on_the_whole_is_not_enough():
+    order = {0.1: 0.2, 0.3: 0.1, 0.5: 0.4, 0.7: 0.3}  # Spearman 0.6
+    changes = pd.DataFrame([
+        {"key": key, "drift": "noise", "strength": strength, "picture": picture, "change": change}
+        for key in range(3) for strength, change in order.items() for picture in range(9)
+    ])  # fmt: skip
+    by = {one.claim: one for one in claims(SETTINGS, **tables() | {"changes": changes})}
+    falling = by["informativeness falls as pictures drift: noise (E4, T3)"]
+    assert falling.here.value == pytest.approx(0.6)
+    assert falling.verdict == "fails"
+
+
 def test_one_seed_decides_nothing_about_training():
     few = SimpleNamespace(autoencoder_seeds=[0], encoders=["local:a"], seeds=[0], constrained_seeds=[0])
     found = tables() | {"looks": pd.DataFrame()}

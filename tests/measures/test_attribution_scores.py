@@ -13,6 +13,7 @@ from lib.attribution.sites import PICTURE
 from lib.attribution.strategies import GRADIENT
 from lib.experiments.attribution_scores.planted import RegionCode, evenly_mixed, pictures_of, randomly_mixed, strips, turned
 from lib.measures.attribution_scores import (
+    _informativeness,
     attribution_scores,
     disentanglement,
     informativeness,
@@ -272,6 +273,28 @@ def test_one_live_unit_has_no_disentanglement_but_informativeness():
     assert np.isnan(scores.disentanglement.value)
     assert scores.disentanglement.count == 0
     assert np.isfinite(scores.excess.value)
+
+
+def test_what_references_move_is_that_of_a_jackknife():
+    """Leaving out one of k references moves the mean over references once and the mean over their pairs twice."""
+    k, rng = 60, np.random.default_rng(0)
+    effect = rng.random(k)
+    against = np.tile(0.5 + effect, (4, 1)) + 0.1 * rng.random(k)  # pictures are alike: all uncertainty is that of references
+    among = effect[:, None] + effect + 0.1 * rng.random((k, k))
+    among = (among + among.T) * (1 - np.eye(k)) / 2
+    everything = np.arange(k)
+
+    def statistics(kept):
+        pairs = among[np.ix_(kept, kept)]
+        floor = pairs.sum() / (len(kept) * (len(kept) - 1))
+        score = against[:, kept].mean()
+        return np.array([score, floor, score - floor])
+
+    left_out = np.array([statistics(np.delete(everything, one)) for one in everything])
+    expected = np.sqrt((k - 1) ** 2 / k * left_out.var(0, ddof=1))
+    for one, error in zip(_informativeness(against, among), expected, strict=True):
+        # Of pairs, a jackknife gives (k - 1) / (k - 2) times the first order; less the score, up to twice that excess.
+        assert (one.high - one.value) / stats.t.ppf(0.975, k - 1) == pytest.approx(error, rel=2 / (k - 2))
 
 
 @pytest.mark.slow
