@@ -37,7 +37,7 @@ class Arm:
 
     Args:
         name: for tables and figures.
-        informativeness, disentanglement: lambda of each score; 0 leaves it out.
+        informativeness, disentanglement: lambda of each score; 0 leaves it out, and below 0 the score is made small.
         sham: the gradient of the scores is taken at a frozen untrained network of another seed: a push of the same kind that knows nothing
             of the network it trains. (Scores of a frozen network as such have no gradient, and with noise that belongs to the step,
             nothing at all would change.)
@@ -54,8 +54,8 @@ class Arm:
 
     def __post_init__(self):
         for field in ("informativeness", "disentanglement"):
-            if not 0 <= getattr(self, field) < float("inf"):
-                raise ValueError(f"arm {self.name}: {field}: found {getattr(self, field)}; expected a number from 0")
+            if not abs(getattr(self, field)) < float("inf"):
+                raise ValueError(f"arm {self.name}: {field}: found {getattr(self, field)}; expected a finite number")
         if self.score not in SCORED:
             raise ValueError(f"arm {self.name}: score: found {self.score!r}; expected one of {', '.join(SCORED)}")
         if not self.task and not (self.informativeness or self.disentanglement):

@@ -145,12 +145,13 @@ def test_every_epoch_goes_through_the_pictures_once_in_an_order_of_its_own():
 def test_a_score_alone_can_be_trained_for():
     schedule = Schedule(steps=60, every=1, pictures=4, references=4, learning_rate=3e-3)
     data = (PICTURES, LABELS)
-    arms = [Arm("only_var", 0, 1.0, task=False, score="scale-free"), Arm("only_noise", 1.0, task=False)]
+    arms = [Arm("only_var", 0, 1.0, task=False, score="scale-free"), Arm("only_noise", 1.0, task=False), Arm("R3", -1.0, task=False)]
     trained = train_constrained(*data, 4, arms, [0], schedule)
     before = evaluate_constrained(built(ConstrainedEncoder, 0, latent=4), data, data, references=4)
     after = [evaluate_constrained(networks[0], data, data, references=4) for networks in trained]
     assert after[0]["scale-free disentanglement"] > before["scale-free disentanglement"] + 0.1
     assert after[1]["informativeness"] > before["informativeness"] + 0.02
+    assert after[2]["informativeness"] < before["informativeness"] - 0.02
 
 
 def test_evaluation_says_what_it_is():
@@ -179,7 +180,7 @@ def test_bad_input_is_named(change, message):
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: Arm("a", -1), "informativeness: found -1"), (lambda: Arm("a", score="raw"), "score: found 'raw'"),
+    (lambda: Arm("a", -float("inf")), "informativeness: found -inf"), (lambda: Arm("a", score="raw"), "score: found 'raw'"),
     (lambda: Arm("a", task=False), "neither task nor score"), (lambda: Arm("a", 0, float("nan")), "disentanglement: found nan"),
     (lambda: Schedule(every=0), "every: found 0"), (lambda: Schedule(pictures=65), "pictures: found 65"),
 ])  # fmt: skip

@@ -1,10 +1,12 @@
 """Attribution of every latent unit to a layer: Phi_i(x), what each channel and place of the layer contributes to unit i.
 
 All d units of a batch cost d vector-Jacobian products, whatever way they are taken together: that is the floor. What saves work is algebra:
-where everything flows through a narrower layer of d' < d units, its Jacobian is taken once and multiplied.
+a product that goes down to the picture passes all layers on its way, and where everything flows through a narrower layer of d' < d units,
+its Jacobian is taken once and multiplied.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,64 +21,86 @@ _VECTORS = 32  # rows times units of one vector-Jacobian product: more gains not
 _PRODUCT = 2**24  # numbers of a product with the Jacobian of a narrow layer that are in memory at once
 _CHECKED = 1e-3  # relative, of a product with the Jacobian of a narrow layer; in float32 it is met within 1e-5
 
-Chunk = tuple[slice, slice, torch.Tensor]
 
 
 def attributions(
+    module: nn.Module, latent: Callable, batch: torch.Tensor, site: Site = PICTURE, strategy: Strategy = GRADIENT, **settings
+) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Attribute units of a latent code to what is at one site: `attributions_at` without the number of the site."""
+    for _, pictures, chosen, values in attributions_at(module, latent, batch, [site], strategy, **settings):
+        yield pictures, chosen, values
+
+
+def attributions_at(
     module: nn.Module,
     latent: Callable[[torch.Tensor], torch.Tensor],
     batch: torch.Tensor,
-    site: Site = PICTURE,
+    sites: Sequence[Site] = (PICTURE,),
     strategy: Strategy = GRADIENT,
     *,
     units: Sequence[int] | None = None,
     reference: torch.Tensor | None = None,
     narrowest: str = "",
     seed: int = 0,
+    noise_seed: int | None = None,
     rows: int = ROWS,
-) -> Iterator[Chunk]:
-    """Attribute units of a latent code to what is at a site, a few pictures and units at a time.
+) -> Iterator[tuple[int, slice, slice, torch.Tensor]]:
+    """Attribute units of a latent code to what is at several sites, a few pictures and units at a time.
 
     Args:
         module: the network; evaluated in eval mode, and given back as it was.
         latent: batch -> (n, d), e.g. `encoder.embed`, or (n, channels, height, width), of which each value is a unit.
         batch: (n, ...) preprocessed pictures.
-        site: where.
+        sites: where; several cost about as much as the lowest of them alone.
         strategy: how; by default the paper's gradient.
         units: which of the d; by default all. A gradient that is asked for at few units costs few vector-Jacobian products.
         reference: x', one input; by default zeros (after preprocessing to a mean of 0 that is grey, not black).
-        narrowest: name of a layer whose output (n, d') everything between the site and the code flows through.
+        narrowest: name of a layer whose output (n, d') everything between the sites and the code flows through.
         seed: of the smoothing noise; the same seed gives all units, pictures and networks the same noise.
-        rows: pictures times samples in the network at once; bounds the memory, but that all samples of a picture are taken together, and
-            that the whole Jacobian of a narrow layer is kept for these rows.
+        noise_seed: of e, where it differs from that of t.
+        rows: pictures times samples in the network at once; bounds the memory, but that the attributions of one picture are kept where it
+            has more samples than this, and the whole Jacobian of a narrow layer for these rows.
 
     Yields:
-        slice of the pictures, slice of the units, and Phi (pictures, units, channels, height, width) of these. A sequence has height 1
-        and its tokens side by side; a layer without places one channel, with its features side by side. Of Grad-CAM there is one channel.
+        number of the site, slice of the pictures, slice of the units, and Phi (pictures, units, channels, height, width) of these. A
+        sequence has height 1 and its tokens side by side; a layer without places one channel, with its features side by side. Of Grad-CAM
+        there is one channel.
 
     Raises:
-        ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at the site, a gradient is not finite, not
+        ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at a site, a gradient is not finite, not
             everything flows through `narrowest`, or batch norm would mix the points of a path.
     """
     if not isinstance(batch, torch.Tensor) or batch.ndim < 2 or not len(batch) or not batch.is_floating_point():
         found = f"{batch.dtype} of shape {tuple(batch.shape)}" if isinstance(batch, torch.Tensor) else type(batch).__name__
         raise ValueError(f"batch: found {found}; expected a float tensor (n, ...) of at least one picture")
+    if not sites or len(set(sites)) < len(sites):
+        raise ValueError(f"sites: found {[str(site) for site in sites]}; expected at least one, and each once")
     if rows < 1:
         raise ValueError(f"rows: found {rows}; expected at least 1")
     if reference is not None and reference.shape != batch.shape[1:]:
         raise ValueError(f"reference: found shape {tuple(reference.shape)}; expected {tuple(batch.shape[1:])}, that of one picture")
     if narrowest and strategy.guided:
         raise ValueError("narrowest: found a layer with guided backpropagation, which is no Jacobian; expected none")
-    if strategy.between == "activations" and depends_on_batch(module):
+    mixing = depends_on_batch(module)
+    if strategy.between == "activations" and mixing:
         raise ValueError("strategy: integrated gradients: found batch norm without running statistics, which would mix the points of a "
                          "path; expected a network that takes each picture by itself")  # fmt: skip
     reference = torch.zeros_like(batch[0]) if reference is None else reference.to(batch)
     # A layer that mixes the pictures of a batch would otherwise make a picture's attribution depend on its neighbours.
-    together = 1 if depends_on_batch(module) else max(1, rows // strategy.samples)
+    together = 1 if mixing else max(1, rows // strategy.samples)
+    at_once = strategy.samples if mixing else min(strategy.samples, rows)
+    # Integrated gradients replace what is at the site, and a narrow layer is worth most for the lowest one: site by site.
+    groups = [[site] for site in sites] if narrowest or strategy.between == "activations" else [list(sites)]
+    noise = _Noise(batch.shape[1:], reference, strategy, seed, noise_seed)
     for start in range(0, len(batch), together):
         pictures = slice(start, min(start + together, len(batch)))
-        for chosen, values in _of_pictures(module, latent, batch[pictures], site, strategy, units, reference, narrowest, seed):
-            yield pictures, chosen, values
+        for group in groups:
+            parts = [
+                _of_pictures(module, latent, batch[pictures], group, noise, slice(first, first + at_once), units, narrowest)
+                for first in range(0, strategy.samples, at_once)
+            ]
+            for number, chosen, values in parts[0] if len(parts) == 1 else _summed(parts):
+                yield sites.index(group[number]), pictures, chosen, values
 
 
 def all_attributions(module: nn.Module, latent: Callable, batch: torch.Tensor, *where, **settings) -> torch.Tensor:
@@ -96,11 +120,11 @@ def activations(module: nn.Module, latent: Callable, batch: torch.Tensor, site: 
     Arguments as in `attributions`.
     """
     together = 1 if depends_on_batch(module) else max(1, ROWS // strategy.samples)
-    parts = []
+    parts, noise = [], _Noise(batch.shape[1:], torch.zeros_like(batch[0]), strategy, seed, None)
     with evaluating(module):
         for start in range(0, len(batch), together):
             part = batch[start : start + together]
-            inputs = _inputs(part, torch.zeros_like(part[0]), strategy, seed)
+            inputs = noise.inputs(part, slice(None))
             value = evaluate(module, latent, inputs, [site])[1][0].detach()
             parts.append(_with_places(value).unflatten(0, (len(part), -1)).mean(1))
     return torch.cat(parts)
@@ -112,23 +136,70 @@ def latent_size(module: nn.Module, latent: Callable, batch: torch.Tensor) -> int
         return latent(batch[:1]).flatten(1).shape[1]
 
 
-def _of_pictures(module, latent, pictures, site, strategy, units, reference, narrowest, seed):
-    """Pairs of units and their attributions for some pictures, in one forward pass."""
-    inputs = _inputs(pictures, reference, strategy, seed)
-    sites = [site, Site(narrowest, "output")] if narrowest else [site]
+class _Noise:
+    """Which inputs are averaged over, and how much each counts."""
+
+    def __init__(self, shape, reference, strategy, seed, noise_seed):
+        self.reference, self.strategy = reference, strategy
+        # Of integrated gradients the samples are points between the activations.
+        self.positions, weights = np.polynomial.legendre.leggauss(strategy.samples)
+        self.weights, self.drawn = weights / 2, None
+        if strategy.between != "activations":
+            self.weights = np.full(strategy.samples, 1 / strategy.samples)
+            if strategy.samples > 1 or strategy.noise or strategy.between != "none":
+                self.drawn = draws(tuple(shape), strategy.samples, seed=seed, noise_seed=noise_seed)
+
+    def inputs(self, pictures, samples):
+        """Noisy pictures on the way from the reference, (pictures x samples, ...), the samples of a picture one after another."""
+        if self.drawn is None:
+            return pictures.repeat_interleave(len(self.positions[samples]), 0)
+        t, e = (one[samples].to(pictures) for one in self.drawn)
+        noisy = pictures[:, None] + self.strategy.noise * e
+        return (noisy if self.strategy.between == "none" else self.reference + t * (noisy - self.reference)).flatten(0, 1)
+
+    def line(self, module, latent, pictures, site, samples):
+        """Points between the activations of the reference and of the pictures, and their differences."""
+        both = torch.cat([pictures, self.reference[None]])
+        values = evaluate(module, latent, both, [site])[1][0].detach()
+        difference = values[:-1] - values[-1:]
+        steps = torch.as_tensor((self.positions[samples] + 1) / 2).to(difference).view(-1, *(1 for _ in values.shape[1:]))
+        points = (values[-1:] + steps * difference[:, None]).flatten(0, 1).requires_grad_()
+        return points, difference.repeat_interleave(len(steps), 0)
+
+
+def _summed(parts):
+    """Sums over samples that are too many to be in the network at once; all units of the pictures are kept."""
+    total = {}
+    for part in parts:
+        found = {}
+        for number, _, values in part:
+            found.setdefault(number, []).append(values)
+        for number, values in found.items():
+            total[number] = total.get(number, 0) + torch.cat(values, 1)
+    for number, values in total.items():
+        yield number, slice(0, values.shape[1]), values
+
+
+def _of_pictures(module, latent, pictures, sites, noise, samples, units, narrowest):
+    """Sites, units and their attributions for some pictures and samples, in one forward pass."""
+    strategy = noise.strategy
+    inputs = noise.inputs(pictures, samples)
+    recorded = [*sites, Site(narrowest, "output")] if narrowest else sites
     with evaluating(module), gradient_flow(strategy):
         if strategy.between == "activations":
-            points, factor, weights = _line(module, latent, pictures, reference, site, strategy)
-            code, found = evaluate(module, latent, inputs, sites, replaced=points)
+            points, difference = noise.line(module, latent, pictures, sites[0], samples)
+            code, found = evaluate(module, latent, inputs, recorded, replaced=points)
+            factors = [difference]
         else:
-            code, found = evaluate(module, latent, inputs, sites)
-            factor = _with_places(found[0].detach()) if strategy.factor == "activation" else None
-            weights = torch.full((strategy.samples,), 1 / strategy.samples, dtype=pictures.dtype, device=pictures.device)
-    place = found[0]
+            code, found = evaluate(module, latent, inputs, recorded)
+            factors = [place.detach() if strategy.factor == "activation" else None for place in found[: len(sites)]]
+    places = found[: len(sites)]
+    factors = [None if factor is None else _with_places(factor) for factor in factors]
+    weights = torch.as_tensor(noise.weights[samples]).to(pictures)
     code = _as_units(code, len(inputs))
     chosen = _checked_units(units, code.shape[1])
 
-    def over_samples(gradient):
+    def over_samples(gradient, factor):
         """(rows, units, channels, height, width) -> (pictures, units, ...), the strategy's factor taken in."""
         if strategy.pooled:
             gradient = gradient.mean((3, 4), keepdim=True)
@@ -137,37 +208,20 @@ def _of_pictures(module, latent, pictures, site, strategy, units, reference, nar
             product = product.sum(2, keepdim=True).clamp(min=0)
         return torch.einsum("ns...,s->n...", product.unflatten(0, (len(pictures), -1)), weights.to(product))
 
-    if strategy.pooled and place.ndim == 2:
-        raise ValueError(f"site: {site} has no places (shape {tuple(place.shape)}), which Grad-CAM needs; expected maps or tokens")
+    for site, place in zip(sites, places, strict=True):
+        if strategy.pooled and place.ndim == 2:
+            raise ValueError(f"site: {site} has no places (shape {tuple(place.shape)}), which Grad-CAM needs; expected maps or tokens")
     if narrowest:
-        yield from _through(code, found[1], place, chosen, over_samples, narrowest, averaged_first=not strategy.pooled)
+        averaged = partial(over_samples, factor=factors[0])
+        for wanted, values in _through(code, found[1], places[0], chosen, averaged, narrowest, averaged_first=not strategy.pooled):
+            yield 0, wanted, values
         return
     step = max(1, _VECTORS // len(inputs))
     for start in range(0, len(chosen), step):
         wanted = slice(start, min(start + step, len(chosen)))
-        yield wanted, over_samples(_products(code, place, chosen[wanted], site))
-
-
-def _inputs(pictures, reference, strategy, seed):
-    """Noisy pictures on the way from the reference, (pictures x samples, ...), the samples of a picture one after another."""
-    if strategy.between == "activations":
-        return pictures.repeat_interleave(strategy.samples, 0)
-    if strategy.samples == 1 and not strategy.noise and strategy.between == "none":
-        return pictures
-    t, e = (one.to(pictures) for one in draws(tuple(pictures.shape[1:]), strategy.samples, seed=seed))
-    noisy = pictures[:, None] + strategy.noise * e
-    return (noisy if strategy.between == "none" else reference + t * (noisy - reference)).flatten(0, 1)
-
-
-def _line(module, latent, pictures, reference, site, strategy):
-    """Points between the activations of the reference and of the pictures, their differences, and the weights of the quadrature."""
-    positions, weights = np.polynomial.legendre.leggauss(strategy.samples)
-    both = torch.cat([pictures, reference[None]])
-    values = evaluate(module, latent, both, [site])[1][0].detach()
-    difference = values[:-1] - values[-1:]
-    steps = torch.as_tensor((positions + 1) / 2).to(difference).view(-1, *(1 for _ in values.shape[1:]))
-    points = (values[-1:] + steps * difference[:, None]).flatten(0, 1).requires_grad_()
-    return points, _with_places(difference).repeat_interleave(strategy.samples, 0), torch.as_tensor(weights / 2).to(difference)
+        gradients = _products(code, places, chosen[wanted], sites)
+        for number, (gradient, factor) in enumerate(zip(gradients, factors, strict=True)):
+            yield number, wanted, over_samples(gradient, factor)
 
 
 def _with_places(values, axis=1):
@@ -201,23 +255,22 @@ def _checked_units(units, count):
     return chosen
 
 
-def _products(code, place, units, site):
-    """d code_i / d place of some units, (rows, units, ...)."""
+def _products(code, places, units, sites):
+    """d code_i / d place of some units, one (rows, units, ...) for each place."""
     if len(units) == 1:
         vector = torch.zeros_like(code)
         vector[:, units[0]] = 1
-        gradient = torch.autograd.grad(code, place, vector, retain_graph=True, allow_unused=True)[0]
-        gradient = None if gradient is None else gradient[:, None]
+        gradients = torch.autograd.grad(code, places, vector, retain_graph=True, allow_unused=True)
     else:
         vectors = code.new_zeros(len(units), *code.shape)
         vectors[np.arange(len(units)), :, units] = 1
-        gradient = torch.autograd.grad(code, place, vectors, retain_graph=True, allow_unused=True, is_grads_batched=True)[0]
-        gradient = None if gradient is None else gradient.movedim(0, 1)
-    if gradient is None:
-        raise ValueError(f"site: the latent code does not depend on {site}; expected a layer on its way")
-    if not torch.isfinite(gradient).all():
-        raise ValueError(f"site: found gradients of units {units[:5].tolist()} at {site} that are not finite; expected finite ones")
-    return _with_places(gradient, axis=2)
+        gradients = torch.autograd.grad(code, places, vectors, retain_graph=True, allow_unused=True, is_grads_batched=True)
+    for gradient, site in zip(gradients, sites, strict=True):
+        if gradient is None:
+            raise ValueError(f"site: the latent code does not depend on {site}; expected a layer on its way")
+        if not torch.isfinite(gradient).all():
+            raise ValueError(f"site: found gradients of units {units[:5].tolist()} at {site} that are not finite; expected finite ones")
+    return [_with_places(one[:, None] if len(units) == 1 else one.movedim(0, 1), axis=2) for one in gradients]
 
 
 def _through(code, narrow, place, chosen, over_samples, name, *, averaged_first):
@@ -225,11 +278,11 @@ def _through(code, narrow, place, chosen, over_samples, name, *, averaged_first)
     if narrow.ndim != 2:
         raise ValueError(f"narrowest: the output of {name} has shape {tuple(narrow.shape)}; expected (n, d')")
     upper = torch.cat([
-        _products(code, narrow, part, f"output of {name}")[:, :, 0, 0]
+        _products(code, [narrow], part, [f"output of {name}"])[0][:, :, 0, 0]
         for part in np.array_split(chosen, -(-len(chosen) * len(narrow) // 1024))
     ], 1)  # fmt: skip
     lower = torch.cat([
-        _products(narrow, place, part, "the site")
+        _products(narrow, [place], part, ["the site"])[0]
         for part in np.array_split(np.arange(narrow.shape[1]), -(-narrow.shape[1] // max(1, _VECTORS // len(narrow))))
     ], 1)  # fmt: skip
     _check_all_flows(code, place, chosen, upper, lower, name)

@@ -1,11 +1,11 @@
 """From attributions to maps of places: one map for each unit, one for the whole representation, one for a task on top of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from lib.attribution.attributions import activations, attributions, latent_size
+from lib.attribution.attributions import activations, attributions_at, latent_size
 from lib.attribution.normalisation import normalised
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import GRADIENT, Strategy
@@ -16,37 +16,44 @@ DEAD = 1e-8  # of the largest attribution of all units
 
 
 def unit_maps(
+    module: nn.Module, latent: Callable, batch: torch.Tensor, site: Site = PICTURE, strategy: Strategy = GRADIENT, **settings
+) -> torch.Tensor:
+    """`unit_maps_at` one site."""
+    return unit_maps_at(module, latent, batch, [site], strategy, **settings)[0]
+
+
+def unit_maps_at(
     module: nn.Module,
     latent: Callable[[torch.Tensor], torch.Tensor],
     batch: torch.Tensor,
-    site: Site = PICTURE,
+    sites: Sequence[Site],
     strategy: Strategy = GRADIENT,
     *,
     channels: str = "absolute",
     **settings,
-) -> torch.Tensor:
-    """One map of places for every picture and unit, M_i(x).
+) -> list[torch.Tensor]:
+    """One map of places for every picture and unit, M_i(x), at several sites in one go.
 
     Args:
-        module, latent, batch, site, strategy: as in `attributions`.
+        module, latent, batch, sites, strategy: as in `attributions_at`.
         channels: how channels become one number a place, as in `over_channels`.
-        settings: further keyword arguments of `attributions`.
+        settings: further keyword arguments of `attributions_at`.
 
     Returns:
-        (n, units, height, width), with height 1 for tokens and for layers without places.
+        One (n, units, height, width) a site, with height 1 for tokens and for layers without places.
 
     Raises:
-        ValueError: as `attributions`, or if the rule is not known.
+        ValueError: as `attributions_at`, or if the rule is not known.
     """
     _known("channels", channels, CHANNEL_RULES)
     units = settings.get("units")
     count = latent_size(module, latent, batch) if units is None else len(units)
-    maps = None
-    for pictures, chosen, values in attributions(module, latent, batch, site, strategy, **settings):
+    maps = [None] * len(sites)
+    for number, pictures, chosen, values in attributions_at(module, latent, batch, sites, strategy, **settings):
         part = over_channels(values, channels)
-        if maps is None:
-            maps = part.new_full((len(batch), count, *part.shape[2:]), float("nan"))
-        maps[pictures, chosen] = part
+        if maps[number] is None:
+            maps[number] = part.new_full((len(batch), count, *part.shape[2:]), float("nan"))
+        maps[number][pictures, chosen] = part
     return maps
 
 

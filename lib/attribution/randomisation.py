@@ -4,6 +4,7 @@ Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map that stay
 """
 
 import copy
+import types
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,7 +30,7 @@ def randomised(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> Enc
     together get the same weights.
 
     Args:
-        encoder: stays as it is; its functions have to be methods of its module or of a layer of it.
+        encoder: stays as it is; its functions may be its module, a layer, methods of these, or functions defined around these.
         layers: names; see `weighted_layers`.
         seed: of the weights.
 
@@ -41,7 +42,8 @@ def randomised(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> Enc
         if name not in known:
             listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
             raise ValueError(f"layers: found {name!r}; expected layers with weights: {listed}")
-    module = copy.deepcopy(encoder.module)
+    copied = {}
+    module = copy.deepcopy(encoder.module, copied)
     found = dict(module.named_modules())
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for name in layers:
@@ -53,8 +55,8 @@ def randomised(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> Enc
         name=f"{encoder.name}, {', '.join(layers) or 'nothing'} randomised",
         module=module,
         preprocess=encoder.preprocess,
-        embed=_moved(encoder.embed, encoder.module, module, "embed"),
-        classify=None if encoder.classify is None else _moved(encoder.classify, encoder.module, module, "classify"),
+        embed=_moved(encoder.embed, "embed", copied),
+        classify=None if encoder.classify is None else _moved(encoder.classify, "classify", copied),
         identity=encoder.identity | {"weights": weights_sha256(module)},
         circular_labels=encoder.circular_labels,
     )
@@ -71,14 +73,13 @@ def cascade(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> dict[s
     return {layer: randomised(encoder, layers[number:], seed=seed) for number, layer in reversed(list(enumerate(layers)))}
 
 
-def _moved(function, before, after, name):
-    """The same method of the copied module."""
-    if function is before:
-        return after
-    owner = getattr(function, "__self__", None)
-    for path, layer in before.named_modules():
-        if layer is owner:
-            return getattr(after.get_submodule(path), function.__name__)
-        if layer is function:
-            return after.get_submodule(path)
-    raise ValueError(f"encoder: {name}: found {function!r}; expected the module, a layer, or a method of either")
+def _moved(function, name, copied):
+    """The same function of the copied module: what it is bound to, or defined around, is replaced by its copy."""
+    around = getattr(function, "__closure__", None) or ()
+    used = [cell.cell_contents for cell in around] or [getattr(function, "__self__", function)]
+    if not any(id(one) in copied for one in used):
+        raise ValueError(f"encoder: {name}: found {function!r}; expected the module, a layer, or a function bound to or defined around one")
+    if not around:
+        return copy.deepcopy(function, copied)
+    cells = tuple(types.CellType(copied.get(id(one), one)) for one in used)
+    return types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__, cells)

@@ -107,6 +107,7 @@ class _GuidedReLUs(TorchFunctionMode):
         if function in _RELUS and value.requires_grad:
             self.caught += 1
             value.register_hook(lambda gradient: gradient.clamp(min=0))
+            return value.clone()  # what a site records: the gradient there is not yet that below the ReLU
         return value
 
 

@@ -140,6 +140,7 @@ class AttributionScores:
     dead: float  # share of units
     pictures: pd.DataFrame  # one row a picture: every score
     units: pd.DataFrame  # unit, energy (mean square), live
+    errors: pd.DataFrame  # standard error of informativeness, floor and excess (rows) that comes from pictures and from references
     settings: dict[str, object]
 
 
@@ -183,7 +184,7 @@ def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | N
         "selectivity": spatial_selectivity(alive) if maps[0, 0].numel() > 1 else nothing,
         "overlap": mean_overlap(alive) if several else nothing,
     })  # fmt: skip
-    score, floor, excess = _informativeness(against_noise, among_noise)
+    (score, floor, excess), errors = _informativeness(against_noise, among_noise)
     pairs = among_noise[np.triu_indices(len(among_noise), 1)]
     return AttributionScores(
         informativeness=score,
@@ -194,24 +195,28 @@ def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | N
         dead=float((~live).double().mean()),
         pictures=rows,
         units=pd.DataFrame({"unit": np.arange(len(live)), "energy": maps.square().mean((0, 2, 3)), "live": live}),
+        errors=errors,
         settings={"pictures": len(maps), "references": len(noise_maps), "units": len(live), "places": tuple(maps.shape[2:]),
                   "percentiles": percentiles},
     )  # fmt: skip
 
 
 def _informativeness(against_noise, among_noise):
-    """Score, floor and excess, each with an interval over pictures and references, from (n, k) and (k, k) comparisons."""
+    """Score, floor and excess, each with an interval over pictures and references, from (n, k) and (k, k) comparisons; and their errors."""
     n, k = against_noise.shape
     of_pictures, of_references = against_noise.mean(1), against_noise.mean(0)
     # Every reference is in k - 1 pairs: to first order the floor moves by twice what one reference moves its own mean.
     own = among_noise.sum(1) / (k - 1)
     means = of_pictures.mean(), own.mean()
-    over_pictures = of_pictures.var(ddof=1) / n, n - 1
-    return (
-        _combined(means[0], [over_pictures, (of_references.var(ddof=1) / k, k - 1)], n),
-        _combined(means[1], [((2 * own).var(ddof=1) / k, k - 1)], k),
-        _combined(means[0] - means[1], [over_pictures, ((of_references - 2 * own).var(ddof=1) / k, k - 1)], n),
+    over_pictures = of_pictures.var(ddof=1) / n
+    over_references = [moved.var(ddof=1) / k for moved in (of_references, 2 * own, of_references - 2 * own)]
+    estimates = (
+        _combined(means[0], [(over_pictures, n - 1), (over_references[0], k - 1)], n),
+        _combined(means[1], [(over_references[1], k - 1)], k),
+        _combined(means[0] - means[1], [(over_pictures, n - 1), (over_references[2], k - 1)], n),
     )
+    variances = {"pictures": [over_pictures, 0.0, over_pictures], "references": over_references}
+    return estimates, np.sqrt(pd.DataFrame(variances, index=["informativeness", "floor", "excess"]))
 
 
 def _combined(value, variances, count):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from lib.attribution import attributions as module_under_test
 from lib.attribution.attributions import activations, attributions
 from lib.attribution.attributions import all_attributions as whole
-from lib.attribution.maps import unit_maps
+from lib.attribution.maps import unit_maps, unit_maps_at
 from lib.attribution.sites import PICTURE, Site, evaluate
 from lib.attribution.smoothing import draws
 from lib.attribution.strategies import (
@@ -80,6 +80,37 @@ def test_rows_chunks_of_units_and_neighbours_do_not_matter(rows, monkeypatch):
     torch.testing.assert_close(alone[0], base[1], rtol=1e-9, atol=1e-14)
     chosen = whole(module, module, PICTURES, Site("2"), strategy, units=[3, 0], rows=rows)
     torch.testing.assert_close(chosen, base[:, [3, 0]], rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_several_sites_at_once_are_each_by_itself(name):
+    module, strategy = relu_network(), STRATEGIES[name].but(samples=3 if STRATEGIES[name].samples > 1 else 1)
+    chosen = [site for site in SITES[::-1] if not (strategy.pooled and site == PICTURE)]
+    found = unit_maps_at(module, module, PICTURES, chosen, strategy, seed=2)
+    for site, maps in zip(chosen, found, strict=True):
+        torch.testing.assert_close(maps, unit_maps(module, module, PICTURES, site, strategy, seed=2), rtol=1e-9, atol=1e-12)
+    found = unit_maps_at(module, module, PICTURES, SITES[:2], PLAIN_GRADIENT, narrowest="4")
+    torch.testing.assert_close(found[1], unit_maps(module, module, PICTURES, SITES[1], PLAIN_GRADIENT), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("strategy", [SMOOTHGRAD, INTEGRATED_GRADIENTS, GRAD_CAM.but(samples=9, noise=0.3)], ids=lambda one: one.name)
+def test_no_more_rows_are_in_the_network_than_asked_for(strategy):
+    module, seen = relu_network(bias=True), []
+    sites = [Site("3", "output"), Site("2")]
+    expected = unit_maps_at(module, module, PICTURES, sites, strategy, rows=64)
+    handle = module[0].register_forward_hook(lambda _layer, inputs, _output: seen.append(len(inputs[0])))
+    found = unit_maps_at(module, module, PICTURES, sites, strategy, rows=4)
+    handle.remove()
+    assert max(seen) == 4
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_the_same_site_twice_or_none_is_refused():
+    module = relu_network()
+    for sites in ([], [PICTURE, PICTURE]):
+        with pytest.raises(ValueError, match=r"sites: found .*; expected at least one, and each once"):
+            unit_maps_at(module, module, PICTURES, sites)
 
 
 # G1 to G3 of the specification
@@ -332,6 +363,9 @@ def test_draws_belong_to_their_number():
     assert torch.equal(e[:2], fewer[1])
     assert t.shape == (6, 1, 1)
     assert 0 <= t.min() < t.max() < 1
+    same, other = draws((3, 4), 6, seed=5, noise_seed=6)
+    assert torch.equal(same, t)
+    assert torch.equal(other, draws((3, 4), 6, seed=6)[1])
     t, e = draws((50, 50), 200)
     assert t.mean() == pytest.approx(0.5, abs=4 / np.sqrt(12 * 200))
     assert e.mean() == pytest.approx(0, abs=4 / np.sqrt(500_000))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lib import encoders
 from lib.attribution.maps import unit_maps
 from lib.attribution.randomisation import cascade, randomised, weighted_layers
 from lib.attribution.sites import PICTURE, Site
@@ -85,6 +86,19 @@ def test_layers_with_weights_are_listed_and_others_refused():
     for wrong in ("conv1.1", "nowhere"):
         with pytest.raises(ValueError, match=f"layers: found '{wrong}'; expected layers with weights: conv1.0"):
             randomised(encoder(), [wrong])
+
+
+@pytest.mark.parametrize("name", ["torchvision:resnet18,pretrained=0", "timm:resnet10t,pretrained=0"])
+def test_networks_whose_embedding_is_a_function_around_them_can_be_randomised(name):
+    original = encoders.load(name)
+    batch = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = original.embed(batch)
+        first, last = (randomised(original, [weighted_layers(original.module)[number]]) for number in (0, -1))
+        assert torch.equal(original.embed(batch), before)
+        assert not torch.equal(first.embed(batch), before)
+        assert torch.equal(last.embed(batch), before)  # the head is above the embedding
+        assert not torch.equal(last.classify(batch), original.classify(batch))
 
 
 def test_a_function_that_cannot_be_moved_is_refused():

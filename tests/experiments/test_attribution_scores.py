@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from lib import datasets
@@ -190,6 +191,21 @@ def test_drift_is_compared_with_the_same_picture_and_references():
     assert usual["mean"] == pytest.approx(pixels[2].mean() / 255)
 
 
+def test_pictures_of_various_sizes_are_cut_to_squares(tmp_path):
+    same = pictures()
+    assert experiments.of_one_size(same) is same
+    for number, (height, width) in enumerate([(40, 60), (30, 20)]):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[:, : width // 2] = 200
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    found = experiments.of_one_size(datasets.load(f"folder:{tmp_path}"), side=16)
+    both = found.read(np.arange(2))
+    assert both.shape == (2, 16, 16, 3)
+    assert (both[:, :, 2] == 200).all()
+    assert (both[:, :, -2] == 0).all()
+    assert found.identity != datasets.load(f"folder:{tmp_path}").identity
+
+
 def test_copies_with_shared_noise_are_one_and_with_noise_of_their_own_are_not():
     table = experiments.identical_units(small(), pictures(), samples=[1, 20], draws=3)
     assert len(table) == 2 * 3 * 4
@@ -202,9 +218,11 @@ def test_copies_with_shared_noise_are_one_and_with_noise_of_their_own_are_not():
 
 
 def test_more_samples_spread_less():
-    table = experiments.spread_over_draws(small(), pictures(), PICTURE, samples=[1, 30], noises=[0.5], draws=6, references=3)
-    spread = table.set_index("samples")["disentanglement_spread"]
-    assert spread[30] < spread[1]
+    table = experiments.spread_over_draws(small(), pictures(), PICTURE, samples=[1, 30], noises=[0.0, 0.5], draws=6, references=3)
+    spread = table.set_index(["samples", "noise"])
+    assert spread["disentanglement_smoothing"][30, 0.5] < spread["disentanglement_smoothing"][1, 0.5]
+    # What pictures and references add is there without any smoothing noise.
+    assert (spread[["excess_pictures", "excess_references", "informativeness_references", "disentanglement_pictures"]] > 0).all(axis=None)
 
 
 def test_scores_judge_codes_of_one_object_the_wrong_way_round():

@@ -132,7 +132,8 @@ def test_correlations_over_encoders_rest_on_lineages():
     names = [f"local:{one},seed=0{change}" for one in "abcd" for change in ("", "@rotated")]
     order = np.arange(8.0)
     factors = pd.DataFrame({"encoder": names, "disentanglement": order, "DCI disentanglement": order, "DCI completeness": -order,
-                            "MIG": order, "excess": order, "probe accuracy": order})  # fmt: skip
+                            "MIG": order, "excess": order, "probe accuracy": order,
+                            "DCI informativeness": order})  # fmt: skip
     by = {one.claim: one for one in claims(SETTINGS, **tables() | {"factors": factors})}
     assert by["S_D* ranks encoders as DCI does (C3)"].verdict == "holds"
     assert by["S_D* ranks encoders as DCI's completeness does"].verdict == "fails"

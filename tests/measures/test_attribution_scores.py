@@ -292,7 +292,9 @@ def test_what_references_move_is_that_of_a_jackknife():
 
     left_out = np.array([statistics(np.delete(everything, one)) for one in everything])
     expected = np.sqrt((k - 1) ** 2 / k * left_out.var(0, ddof=1))
-    for one, error in zip(_informativeness(against, among), expected, strict=True):
+    estimates, errors = _informativeness(against, among)
+    for one, error, found in zip(estimates, expected, errors["references"], strict=True):
+        assert (one.high - one.value) / stats.t.ppf(0.975, k - 1) == pytest.approx(found, rel=1e-9)
         # Of pairs, a jackknife gives (k - 1) / (k - 2) times the first order; less the score, up to twice that excess.
         assert (one.high - one.value) / stats.t.ppf(0.975, k - 1) == pytest.approx(error, rel=2 / (k - 2))
 

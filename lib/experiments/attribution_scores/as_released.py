@@ -23,7 +23,7 @@ class Quirks:
 
     Args:
         first_unit_only: the loop over units returns in its first round (R1): one map, and a variance over one unit.
-        noise_per_unit: the smoothing noise is drawn anew for every unit (P3).
+        noise_per_unit: the smoothing noise e, but not t, is drawn anew for every unit (P3).
         other_noise_for_references: and for the noise references.
         one_reference: one noise picture instead of several (A7).
         square_roots: channels are summed by the square root of their size, as before June 2021 (A2).
@@ -80,7 +80,8 @@ def with_quirks(
     def maps(pixels, draw):
         if not quirks.noise_per_unit:
             return looks(encoder, pixels, site, strategy, channels=rule, units=chosen, seed=draw)
-        return torch.cat([looks(encoder, pixels, site, strategy, channels=rule, units=[unit], seed=draw + 1 + unit) for unit in chosen], 1)
+        own = {unit: {"units": [unit], "seed": draw, "noise_seed": draw + 1 + unit} for unit in chosen}
+        return torch.cat([looks(encoder, pixels, site, strategy, channels=rule, **settings) for settings in own.values()], 1)
 
     of_pictures, of_noise = maps(pixels, seed), maps(noise, seed + 10_000 * quirks.other_noise_for_references)
     told = informativeness(of_pictures.sum(1)[:, None], of_noise.sum(1)[None]).mean(1)

@@ -14,7 +14,7 @@ from lib.encoders.grey_networks import grey, grey_pictures
 from lib.experiments.remembered import remembered
 from lib.statistics import Estimate, student_mean
 
-NORMAL, SHAM, BOTH = "normal", "sham", "both"
+NORMAL, SHAM, BOTH, TURNED = "normal", "sham", "both", "only_noise (R3)"
 MEMBERS = 20  # networks that are trained at a time
 
 
@@ -23,7 +23,7 @@ def arms_of(names: Sequence[str], weights: Sequence[float]) -> list[Arm]:
 
     Args:
         names: "normal", "noise" (informativeness), "var" (disentanglement), "both", "sham" (both, taken at a frozen network), "scale-free"
-            (S_D* instead of the scaled variance), "only_noise" and "only_var" (no task).
+            (S_D* instead of the scaled variance), "only_noise" and "only_var" (no task), "only_noise (R3)" (its sign as in earlier code).
         weights: lambda; of an arm with score, one each, e.g. "both, 0.1".
     """
     kinds = {
@@ -31,7 +31,8 @@ def arms_of(names: Sequence[str], weights: Sequence[float]) -> list[Arm]:
         BOTH: lambda w: {"informativeness": w, "disentanglement": w},
         SHAM: lambda w: {"informativeness": w, "disentanglement": w, "sham": True},
         "scale-free": lambda w: {"disentanglement": w, "score": "scale-free"},
-        "only_noise": lambda w: {"informativeness": w, "task": False}, "only_var": lambda w: {"disentanglement": w, "task": False},
+        "only_noise": lambda w: {"informativeness": w, "task": False}, TURNED: lambda w: {"informativeness": -w, "task": False},
+        "only_var": lambda w: {"disentanglement": w, "task": False},
     }  # fmt: skip
     unknown = [name for name in names if name != NORMAL and name not in kinds]
     if unknown:

@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image, ImageOps
 from scipy import ndimage
 
 from lib.attribution import attributions as attribution_of_units
 from lib.attribution import maps as maps_of_units
 from lib.attribution.attributions import latent_size
-from lib.attribution.maps import activation_maps, aggregate, unit_maps
+from lib.attribution.maps import activation_maps, aggregate, unit_maps_at
 from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import Strategy, named
 from lib.datasets.pictures import Pictures
@@ -68,49 +69,72 @@ def noise_pictures(kind: str, count: int, like: Pictures, *, seed: int = 0) -> n
     return np.broadcast_to(made, (*shape[:3], 3)).astype(np.uint8)
 
 
+def of_one_size(pictures: Pictures, *, side: int = 256) -> Pictures:
+    """Pictures that can be held in one array: where sizes differ, the largest central square of each, scaled to side x side."""
+    if not isinstance(pictures.read(np.arange(min(2, len(pictures)))), list):
+        return pictures
+
+    def read(indices):
+        whole = (Image.fromarray(one) for one in pictures.read(indices))
+        return np.stack([np.asarray(ImageOps.fit(one, (side, side), Image.Resampling.BICUBIC)) for one in whole])
+
+    return replace(pictures, read=read, identity=pictures.identity | {"side": side})
+
+
 def in_picture_units(encoder: Encoder, strategy: Strategy, side: int) -> Strategy:
     """The strategy with its noise in units of the encoder's input, where it was given in units of the pictures' range, black to white."""
     ends = encoder.preprocess(np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)]))
     return replace(strategy, noise=strategy.noise * float((ends[1] - ends[0]).mean()))
 
 
-def looks(
-    encoder: Encoder, pixels: np.ndarray, site: Site, strategy: Strategy, *, channels: str = "absolute", seed: int = 0, **settings
-) -> torch.Tensor:
-    """Maps of all units, (n, units, height, width); of `ACTIVATION` one map, that of what is at the site.
+def looks(encoder: Encoder, pixels: np.ndarray, site: Site, strategy: Strategy, **settings) -> torch.Tensor:
+    """`looks_at` one site."""
+    return looks_at(encoder, pixels, [site], strategy, **settings)[0]
+
+
+def looks_at(
+    encoder: Encoder, pixels: np.ndarray, sites: Sequence[Site], strategy: Strategy, *, channels: str = "absolute", seed: int = 0,
+    **settings,
+) -> list[torch.Tensor]:  # fmt: skip
+    """Maps of all units, (n, units, height, width) a site; of `ACTIVATION` one map, that of what is at the site.
 
     Args:
         encoder: the network.
         pixels: uint8 (n, height, width, 3).
-        site: where; Grad-CAM takes what comes out of the layer, whatever the side, and everything else what the site says.
+        sites: where; Grad-CAM takes what comes out of a layer, whatever the side, and everything else what the site says.
         strategy: how, with noise in units of the pictures' range.
-        channels: as in `unit_maps`.
+        channels: as in `unit_maps_at`.
         seed: of the smoothing noise.
-        settings: of `attributions`.
+        settings: of `attributions_at`.
     """
     strategy = in_picture_units(encoder, strategy, pixels.shape[1])
     batch = encoder.preprocess(pixels)
     if strategy.name == ACTIVATION.name:
-        return activation_maps(encoder.module, encoder.embed, batch, site, strategy, seed=seed)
-    if strategy.pooled and site != PICTURE:
-        site = Site(site.layer, "output")
-    return unit_maps(encoder.module, encoder.embed, batch, site, strategy, channels=channels, seed=seed, **settings)
+        return [activation_maps(encoder.module, encoder.embed, batch, site, strategy, seed=seed) for site in sites]
+    if strategy.pooled:
+        sites = [site if site == PICTURE else Site(site.layer, "output") for site in sites]
+    return unit_maps_at(encoder.module, encoder.embed, batch, sites, strategy, channels=channels, seed=seed, **settings)
 
 
-def scored(
-    encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, *, noise: str = "uniform", references: int = 8,
+def scored(encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, **settings) -> AttributionScores:
+    """`scored_at` one site."""
+    return scored_at(encoder, pictures, [site], strategy, **settings)[0]
+
+
+def scored_at(
+    encoder: Encoder, pictures: Pictures, sites: Sequence[Site], strategy: Strategy, *, noise: str = "uniform", references: int = 8,
     channels: str = "absolute", percentiles: tuple[float, float] | None = None, most_units: int = 0, seed: int = 0,
-) -> AttributionScores:  # fmt: skip
-    """Both scores of an encoder at a site, with noise references that see the same smoothing noise.
+) -> list[AttributionScores]:  # fmt: skip
+    """Both scores of an encoder at each site, with noise references that see the same smoothing noise.
 
     Args:
         encoder: the network.
         pictures: what it looks at.
-        site: where.
+        sites: where.
         strategy: how.
         noise: kind of the references.
         references: how many.
-        channels: as in `unit_maps`.
+        channels: as in `unit_maps_at`.
         percentiles: as in `attribution_scores`.
         most_units: of a wider code so many units at random stand for all, 0 takes all. The maps of the rest are not known then: scores of
             another number of units are not comparable.
@@ -118,8 +142,9 @@ def scored(
     """
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     both = np.concatenate([pixels, noise_pictures(noise, references, pictures, seed=seed)])
-    maps = looks(encoder, both, site, strategy, channels=channels, seed=seed, **_some_units(encoder, pixels, most_units, seed))
-    return attribution_scores(maps[: len(pixels)], maps[len(pixels) :], percentiles=percentiles)
+    some = _some_units(encoder, pixels, most_units, seed)
+    maps = looks_at(encoder, both, sites, strategy, channels=channels, seed=seed, **some)
+    return [attribution_scores(one[: len(pixels)], one[len(pixels) :], percentiles=percentiles) for one in maps]
 
 
 def _some_units(encoder, pixels, most, seed):
@@ -130,37 +155,42 @@ def _some_units(encoder, pixels, most, seed):
 def scores_table(
     encoders: Mapping[str, Encoder], pictures: Pictures, sites: Mapping[str, Site], strategies: Sequence[Strategy], **settings
 ) -> pd.DataFrame:
-    """Scores of encoders by layer and strategy; kept in the cache one by one.
+    """Scores of encoders by layer and strategy; kept in the cache encoder by encoder and strategy by strategy.
 
     Args:
         encoders: name -> encoder.
         pictures: what they look at.
         sites: name -> site, from shallow to deep. What is at the picture has no layer for Grad-CAM, and is left out there.
         strategies: how.
-        settings: of `scored`.
+        settings: of `scored_at`.
 
     Returns:
         One row each: encoder, layer, depth (its number), strategy, units, dead, separation, and every estimate with _low and _high.
     """
     tables = []
     for name, encoder in encoders.items():
-        for depth, (layer, site) in enumerate(sites.items()):
-            for strategy in strategies:
-                if strategy.pooled and site == PICTURE:
-                    continue
-                inputs = {
-                    "encoder": encoder.identity, "pictures": pictures.identity, "site": asdict(site), "strategy": asdict(strategy),
-                    **settings,
-                }  # fmt: skip
+        for strategy in strategies:
+            if not (possible := where_possible(sites, strategy)):
+                continue
+            inputs = {
+                "encoder": encoder.identity, "pictures": pictures.identity, "sites": [asdict(site) for site in possible.values()],
+                "strategy": asdict(strategy), **settings,
+            }  # fmt: skip
 
-                def make(encoder=encoder, site=site, strategy=strategy):
-                    return [as_row(scored(encoder, pictures, site, strategy, **settings))]
+            def make(encoder=encoder, strategy=strategy, possible=possible):
+                return [as_row(scores) for scores in scored_at(encoder, pictures, list(possible.values()), strategy, **settings)]
 
-                row = remembered("attribution_scores", inputs, make, code=[*CODE, *code_of(encoder)])
-                tables.append(row.assign(encoder=name, layer=layer, depth=depth, strategy=strategy.name))
+            rows = remembered("attribution_scores", inputs, make, code=[*CODE, *code_of(encoder)])
+            depths = [list(sites).index(layer) for layer in possible]
+            tables.append(rows.assign(encoder=name, layer=list(possible), depth=depths, strategy=strategy.name))
     table = pd.concat(tables, ignore_index=True)
     first = ["encoder", "layer", "depth", "strategy"]
     return table[first + [column for column in table.columns if column not in first]]
+
+
+def where_possible(sites: Mapping[str, Site], strategy: Strategy) -> dict[str, Site]:
+    """Sites that a strategy can be taken at: the picture is not the output of a layer, which Grad-CAM needs."""
+    return {name: site for name, site in sites.items() if not (strategy.pooled and site == PICTURE)}
 
 
 def robustness_table(encoders: Mapping[str, Encoder], pictures: Pictures, site: Site, strategy: Strategy, **settings) -> pd.DataFrame:

@@ -40,10 +40,10 @@ def autoencoders(data: str, seeds: Sequence[int], presentations: int) -> dict[tu
 def with_untrained(names: Sequence[str], seeds: Sequence[int]) -> dict[tuple[str, str], Encoder]:
     """Encoders by name, and each before training: (state, name with its seed) -> encoder.
 
-    A local encoder's initial weights are its first checkpoint; a published network is built anew, with the initial weights of its layers.
+    A local encoder's initial weights are its first checkpoint; any other network is built anew, with the initial weights of its layers.
 
     Raises:
-        ValueError: if an encoder is neither.
+        ValueError: if an encoder is of a file, or has no trained weights itself.
     """
     found = {}
     for name in with_seeds(names, seeds):
@@ -54,8 +54,11 @@ def with_untrained(names: Sequence[str], seeds: Sequence[int]) -> dict[tuple[str
         elif scheme == "published":
             module = built(published.NETWORKS[base].build, 0)
             found[UNTRAINED, name] = published.assemble(f"{name}, untrained", base, module.state_dict(), "its own weights", "cpu", "")
+        elif scheme in ("timm", "torchvision") and "pretrained" not in encoders.parse(name)[2]:
+            found[UNTRAINED, name] = encoders.load(f"{name},pretrained=0")
         else:
-            raise ValueError(f"encoders: found {name!r}; expected local: or published: encoders, which can be had untrained")
+            raise ValueError(f"encoders: found {name!r}; expected trained local:, published:, timm: or torchvision: encoders, which can be "
+                             "had untrained")  # fmt: skip
     return found
 
 

@@ -247,6 +247,7 @@ def _factors(factors):
         ("disentanglement", "DCI completeness", "S_D* ranks encoders as DCI's completeness does"),
         ("disentanglement", "MIG", "S_D* ranks encoders as MIG does (C3)"),
         ("excess", "probe accuracy", "informativeness ranks encoders as a linear probe does (C3)"),
+        ("excess", "DCI informativeness", "informativeness ranks encoders as DCI's informativeness does (C3)"),
     )
     return [
         Claim(

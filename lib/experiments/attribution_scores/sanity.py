@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import aggregate
-from lib.attribution.sites import PICTURE, Site
+from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
-from lib.experiments.attribution_scores.looking import CODE, looks
+from lib.experiments.attribution_scores.looking import CODE, looks_at, where_possible
 from lib.experiments.remembered import remembered
 from lib.measures import map_similarity
 from lib.measures.map_similarity import SIMILARITIES
@@ -38,31 +38,31 @@ def similarity_to_trained(
     """
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     tables = []
-    for layer, site in sites.items():
-        for strategy in strategies:
-            if strategy.pooled and site == PICTURE:
-                continue
+    for strategy in strategies:
+        if not (possible := where_possible(sites, strategy)):
+            continue
 
-            def make(site=site, strategy=strategy):
-                def whole(encoder):
-                    return aggregate(looks(encoder, pixels, site, strategy, channels=channels, seed=seed)).numpy()
+        def make(strategy=strategy, possible=possible):
+            def whole(encoder):
+                every = looks_at(encoder, pixels, list(possible.values()), strategy, channels=channels, seed=seed)
+                return {layer: aggregate(maps).numpy() for layer, maps in zip(possible, every, strict=True)}
 
-                before = whole(trained)
-                rows = []
-                for other, encoder in others.items():
-                    after = whole(encoder)
-                    for similarity, function in SIMILARITIES.items():
-                        rows += [
-                            {"other": other, "similarity": similarity, "picture": number, "value": value}
-                            for number, value in enumerate(function(before, after))
-                        ]
-                return rows
+            before, rows = whole(trained), []
+            for other, encoder in others.items():
+                after = whole(encoder)
+                rows += [
+                    {"other": other, "layer": layer, "similarity": similarity, "picture": number, "value": value}
+                    for layer in possible
+                    for similarity, function in SIMILARITIES.items()
+                    for number, value in enumerate(function(before[layer], after[layer]))
+                ]
+            return rows
 
-            inputs = {
-                "trained": trained.identity, "others": {name: one.identity for name, one in others.items()}, "site": asdict(site),
-                "pictures": pictures.identity, "strategy": asdict(strategy), "channels": channels, "seed": seed,
-            }  # fmt: skip
-            code = [*CODE, map_similarity, similarity_to_trained, *code_of(trained)]
-            rows = remembered("attribution_similarity", inputs, make, code=code)
-            tables.append(rows.assign(layer=layer, strategy=strategy.name))
+        inputs = {
+            "trained": trained.identity, "others": {name: one.identity for name, one in others.items()},
+            "sites": {name: asdict(site) for name, site in possible.items()}, "pictures": pictures.identity, "strategy": asdict(strategy),
+            "channels": channels, "seed": seed,
+        }  # fmt: skip
+        code = [*CODE, map_similarity, similarity_to_trained, *code_of(trained)]
+        tables.append(remembered("attribution_similarity", inputs, make, code=code).assign(strategy=strategy.name))
     return pd.concat(tables, ignore_index=True)

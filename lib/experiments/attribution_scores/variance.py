@@ -1,4 +1,4 @@
-"""What the scores are made of when nothing is there: smoothing noise, its size, and whether units share it (P3, F7 of the spec)."""
+"""What a score owes to smoothing noise, its size and whether units share it, to noise references and to pictures (P3, F7 of the spec)."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,18 @@ from lib.attribution.sites import PICTURE, Site
 from lib.attribution.strategies import GRADIENT
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
-from lib.experiments.attribution_scores.looking import in_picture_units, scored
-from lib.measures.attribution_scores import disentanglement, scale_free_disentanglement
+from lib.experiments.attribution_scores.looking import in_picture_units, looks, noise_pictures
+from lib.measures.attribution_scores import attribution_scores, disentanglement, scale_free_disentanglement
+
+SCORES = ("informativeness", "excess", "disentanglement")
 
 
 def identical_units(
     encoder: Encoder, pictures: Pictures, *, samples: Sequence[int], noise: float = 0.5, draws: int = 4, copies: int = 4, seed: int = 0
 ) -> pd.DataFrame:
     """Disentanglement of copies of one unit, and of as many different units, with noise of their own and with shared noise.
+
+    As in the code, noise of their own is in e alone: all units share t.
 
     Args:
         encoder: whose first unit is copied, and whose first units are the different ones.
@@ -40,9 +44,9 @@ def identical_units(
         strategy = in_picture_units(encoder, GRADIENT.but(samples=count, noise=noise), side)
         for draw in range(draws):
 
-            def maps(units, number, strategy=strategy, draw=draw):
-                drawn = seed + draw * (copies + 1) + number
-                return unit_maps(encoder.module, encoder.embed, batch, PICTURE, strategy, channels="signed", units=units, seed=drawn)
+            def maps(units, number, strategy=strategy, shared=seed + draw * (copies + 1)):
+                seeds = {"seed": shared, "noise_seed": shared + number}
+                return unit_maps(encoder.module, encoder.embed, batch, PICTURE, strategy, channels="signed", units=units, **seeds)
 
             own = [maps([0], 1 + number) for number in range(copies)]
             own_different = [maps([number], 1 + number) for number in range(copies)]
@@ -62,20 +66,34 @@ def spread_over_draws(
     encoder: Encoder, pictures: Pictures, site: Site, *, samples: Sequence[int], noises: Sequence[float], draws: int = 8,
     references: int = 8,
 ) -> pd.DataFrame:  # fmt: skip
-    """How much both scores of a set of pictures move with the draw of the smoothing noise.
+    """How much the scores of a set of pictures move with the draw of the smoothing noise, of the noise references and of the pictures.
+
+    Args:
+        encoder: the network.
+        pictures: what it looks at.
+        site: where.
+        samples: numbers n of smoothing samples.
+        noises: sigmas, in units of the pictures' range.
+        draws: of the smoothing noise, on the same pictures and references.
+        references: noise pictures.
 
     Returns:
-        One row a number of samples and a noise: samples, noise, and of informativeness, excess and disentanglement the mean and the
-        standard deviation (_spread) over draws.
+        One row a number of samples and a noise: samples, noise, and of informativeness, excess and disentanglement the mean over draws, and
+        the standard deviation of the score with the draw of the smoothing noise (_smoothing), and its standard errors with that of
+        pictures (_pictures) and of references (_references; 0 for disentanglement, which has none).
     """
+    pixels = np.asarray(pictures.read(np.arange(len(pictures))))
+    both = np.concatenate([pixels, noise_pictures("uniform", references, pictures)])
     rows = []
     for count in samples:
         for noise in noises:
-            found = [scored(encoder, pictures, site, GRADIENT.but(samples=count, noise=noise), references=references, seed=seed)
-                     for seed in range(draws)]  # fmt: skip
-            row = {"samples": count, "noise": noise}
-            for name in ("informativeness", "excess", "disentanglement"):
-                values = [getattr(one, name).value for one in found]
-                row |= {name: np.mean(values), f"{name}_spread": np.std(values, ddof=1)}
-            rows.append(row)
+            strategy = GRADIENT.but(samples=count, noise=noise)
+            several = [looks(encoder, both, site, strategy, seed=seed) for seed in range(draws)]
+            found = [attribution_scores(maps[: len(pixels)], maps[len(pixels) :]) for maps in several]
+            each = pd.DataFrame({name: [getattr(one, name).value for one in found] for name in SCORES})
+            row = {"samples": count, "noise": noise} | each.mean().to_dict() | each.std().add_suffix("_smoothing").to_dict()
+            for source in ("pictures", "references"):
+                row |= {f"{name}_{source}": np.mean([one.errors.loc[name, source] for one in found]) for name in SCORES[:2]}
+            over_pictures = [one.pictures["disentanglement"].sem() for one in found]
+            rows.append(row | {"disentanglement_pictures": np.mean(over_pictures), "disentanglement_references": 0.0})
     return pd.DataFrame(rows)
