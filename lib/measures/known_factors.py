@@ -67,7 +67,7 @@ def importances(codes, factors, *, seed: int = 0) -> tuple[np.ndarray, np.ndarra
     for column in columns:
         kind = RandomForestClassifier if column.dtype.kind in "iu" else RandomForestRegressor
         # All units at every split: with a random few, importance is spread over units that say the same.
-        forests.append(kind(n_estimators=TREES, max_features=None, oob_score=True, random_state=seed).fit(codes, column))
+        forests.append(kind(n_estimators=TREES, max_features=None, oob_score=True, random_state=seed, n_jobs=-1).fit(codes, column))
     return np.column_stack([one.feature_importances_.clip(0) for one in forests]), np.array([one.oob_score_ for one in forests])
 
 
