@@ -22,6 +22,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from lib.attribution.maps import live_units, over_channels
+from lib.attribution.normalisation import normalised
 from lib.devices import training_threads
 from lib.encoders.grey_networks import ConstrainedEncoder, built
 from lib.keyed_random import generator
@@ -43,6 +44,7 @@ class Arm:
             nothing at all would change.)
         task: whether cross-entropy and reconstruction count; without, the network is trained for the score alone.
         score: of disentanglement: "scaled", units scaled to their range (the code), or "scale-free", S_D*.
+        summed_references: informativeness is taken against references that are summed as in the code (`against_summed_references`, R4).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Arm:
     sham: bool = False
     task: bool = True
     score: str = "scaled"
+    summed_references: bool = False
 
     def __post_init__(self):
         for field in ("informativeness", "disentanglement"):
@@ -132,7 +135,10 @@ def train_constrained(
     counts = {name: torch.tensor([float(getattr(arm, name)) for arm, _ in members]) for name in ("informativeness", "disentanglement")}
     tasked = torch.tensor([float(arm.task) for arm, _ in members])
     shammed = torch.tensor([float(arm.sham) for arm, _ in members])
-    scale_free = torch.tensor([arm.score == "scale-free" for arm, _ in members])
+    kinds = {
+        "scale-free": torch.tensor([arm.score == "scale-free" for arm, _ in members]),
+        "summed": torch.tensor([arm.summed_references for arm, _ in members]),
+    }
     optimizer = torch.optim.Adam(weights.values(), lr=schedule.learning_rate)
     skeleton = networks[0]
     order = _Order(len(pictures), seeds)
@@ -144,7 +150,7 @@ def train_constrained(
             if step % schedule.every == 0 and any(counts[name].any() for name in counts):
                 # A sham member is scored with frozen weights, and its own are moved by the gradient that those get.
                 scored = {name: value + _like(shammed, value) * (frozen[name] - value).detach() for name, value in weights.items()}
-                losses = losses - _scores(skeleton, scored, x, counts, scale_free, seeds, step, schedule)
+                losses = losses - _scores(skeleton, scored, x, counts, kinds, seeds, step, schedule)
             if not torch.isfinite(losses).all():
                 arm, seed = members[int((~torch.isfinite(losses)).nonzero()[0])]
                 where = f"{arm.name}, seed {seed}, {latent} units"
@@ -186,7 +192,7 @@ def evaluate_constrained(
     schedule = Schedule(samples=8, references=references)
     weights, _ = stack_module_state([network])
     maps, noise_maps = _maps_and_noise(network, weights, test_pictures[None, :scored], [seed], 0, schedule)
-    maps, noise = maps[0].detach(), noise_maps[0].detach()
+    maps, noise = maps[0].detach(), noise_maps[0].sum(1).mean(0).detach()
     live = live_units(maps)
     several = int(live.sum()) > 1
     return {
@@ -199,6 +205,25 @@ def evaluate_constrained(
         "scaled disentanglement": float(disentanglement(maps[:, live], rule="min-max", unbiased=True).mean()) if several else float("nan"),
         "scale-free disentanglement": float(scale_free_disentanglement(maps[:, live]).mean()) if several else float("nan"),
     }
+
+
+def against_summed_references(maps: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Informativeness with noise references as the code sums them in training (R4).
+
+    It sums over the first axis, which is that of the references instead of the channels: a map for each channel is left, and a picture's
+    map is compared with all of them by broadcasting.
+
+    Args:
+        maps: (..., n, height, width) aggregate maps of pictures.
+        noise: (..., references, channels, height, width) of noise pictures, summed over units.
+
+    Returns:
+        (..., n).
+    """
+    of_channels = noise.sum(-4)
+    largest = of_channels.amax((-3, -2, -1), keepdim=True)
+    scaled = torch.where(largest > 0, of_channels / torch.where(largest > 0, largest, 1), of_channels)
+    return (normalised(maps, "maximum").unsqueeze(-3) - scaled.unsqueeze(-4)).abs().mean((-3, -2, -1))
 
 
 class _Order:
@@ -226,23 +251,27 @@ def _task_loss(skeleton, weights, x, y):
     return entropy + (drawn - x.flatten(2)).square().mean((1, 2))
 
 
-def _scores(skeleton, weights, x, counts, scale_free, seeds, step, schedule):
+def _scores(skeleton, weights, x, counts, kinds, seeds, step, schedule):
     """Lambda times the scores of every member, (members,)."""
     maps, noise = _maps_and_noise(skeleton, weights, x[:, : schedule.pictures], seeds, step, schedule)
     total = torch.zeros(len(x))
     if counts["informativeness"].any():
-        total = total + counts["informativeness"] * informativeness(maps.sum(2), noise[:, None], rule="maximum").mean(1)
+        each = informativeness(maps.sum(2), noise.sum(2).mean(1)[:, None], rule="maximum")
+        if kinds["summed"].any():
+            each = torch.where(kinds["summed"][:, None], against_summed_references(maps.sum(2), noise), each)
+        total = total + counts["informativeness"] * each.mean(1)
     if counts["disentanglement"].any():
         flat = maps.flatten(0, 1)
         each = disentanglement(flat, rule="min-max", unbiased=True)
-        if scale_free.any():
-            each = torch.where(scale_free.repeat_interleave(maps.shape[1]), scale_free_disentanglement(flat), each)
+        if kinds["scale-free"].any():
+            each = torch.where(kinds["scale-free"].repeat_interleave(maps.shape[1]), scale_free_disentanglement(flat), each)
         total = total + counts["disentanglement"] * each.view(maps.shape[:2]).mean(1)
     return total
 
 
 def _maps_and_noise(skeleton, weights, x, seeds, step, schedule):
-    """Signed maps of the units of every member on its pictures, (members, n, d, 14, 14), and the mean aggregate map on noise pictures."""
+    """Signed maps of the units of every member on its pictures, (members, n, d, 14, 14), and what its code owes to each channel and place
+    on noise pictures, (members, references, channels, 14, 14)."""
     members = len(x)
     t, e, eta = (torch.stack([part for _ in range(members // len(seeds)) for part in parts])
                  for parts in zip(*(_draws(seed, step, schedule) for seed in seeds), strict=True))  # fmt: skip
@@ -255,12 +284,10 @@ def _maps_and_noise(skeleton, weights, x, seeds, step, schedule):
             jacobian = jacrev(lambda inner: functional_call(skeleton.above, _part(weights, "above"), (inner,))[0])(maps)
             return jacobian[:, 0] * (maps[0] if schedule.through_factor else maps[0].detach())
 
-        samples = vmap(lambda picture: vmap(lambda t, e: single(picture, t, e))(t, e).mean(0))(pictures)
-        return over_channels(samples, "signed")
+        return vmap(lambda picture: vmap(lambda t, e: single(picture, t, e))(t, e).mean(0))(pictures)
 
-    maps = vmap(one)(weights, x, t, e)
-    noise = vmap(one)(weights, eta, t, e).sum(2).mean(1)
-    return maps, noise
+    maps = over_channels(vmap(one)(weights, x, t, e).flatten(0, 1), "signed").unflatten(0, x.shape[:2])
+    return maps, vmap(one)(weights, eta, t, e).sum(2)
 
 
 def _part(weights, name):

@@ -7,7 +7,7 @@ from scipy import ndimage
 from sklearn.covariance import LedoitWolf
 
 from lib.keyed_random import generator
-from lib.statistics import Estimate, student_mean
+from lib.statistics import Estimate, proportion, student_mean
 
 Drift = Callable[[np.ndarray, float, int], np.ndarray]
 
@@ -61,7 +61,8 @@ def detection(usual: np.ndarray, drifted: np.ndarray) -> Estimate:
 
     A drift may raise a number or lower it. The direction is learned on every second picture and the area taken on the others, so that
     chance is not taken for a direction. Student's interval over pictures, from what each picture moves the area by (DeLong et al.,
-    Biometrics 1988, for pictures that are in both samples).
+    Biometrics 1988, for pictures that are in both samples); where no picture differs from another, as far as Wilson's interval of as many
+    successes reaches.
 
     Args:
         usual: (n,) the number on pictures as usual.
@@ -70,7 +71,8 @@ def detection(usual: np.ndarray, drifted: np.ndarray) -> Estimate:
     Raises:
         ValueError: if they are not two equally long vectors of finite numbers, at least eight.
     """
-    return advantage(np.asarray(usual, float)[None], np.asarray(drifted, float)[None])
+    area = advantage(np.asarray(usual, float)[None], np.asarray(drifted, float)[None])
+    return Estimate(area.value, max(area.low, 0.0), min(area.high, 1.0), area.count)
 
 
 def advantage(usual: np.ndarray, drifted: np.ndarray) -> Estimate:
@@ -95,7 +97,8 @@ def advantage(usual: np.ndarray, drifted: np.ndarray) -> Estimate:
     best = judged[1 + learned[1:].mean(1).argmax()] if len(judged) > 1 else 0
     # A picture's part counts it once as usual and once as drifted: the area is half the mean, and moves by the whole of a part.
     one = student_mean(judged[0] - best)
-    return Estimate(one.value / 2, one.value / 2 - (one.value - one.low), one.value / 2 + (one.high - one.value), one.count)
+    reach = one.high - one.value or 1 - proportion(one.count, one.count).low
+    return Estimate(one.value / 2, one.value / 2 - reach, one.value / 2 + reach, one.count)
 
 
 def _parts(usual, drifted):

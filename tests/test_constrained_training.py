@@ -19,7 +19,7 @@ SHORT = Schedule(steps=5, every=2, references=2)
 
 
 def reference_maps(network, pictures, t, e, noise, factor=None):
-    """Signed maps by one backward pass a unit, picture and sample; the factor is the activation, or given."""
+    """Attributions by one backward pass a unit, picture and sample; the factor is the activation, or given."""
     out, factors = [], iter(factor) if factor is not None else None
     used = []
     for picture in pictures:
@@ -30,7 +30,7 @@ def reference_maps(network, pictures, t, e, noise, factor=None):
             gradients = [torch.autograd.grad(unit, inner, create_graph=True)[0][0] for unit in code]
             multiplier = next(factors) if factors else inner[0]
             used.append(multiplier.detach())
-            samples.append(torch.stack([(one * multiplier).sum(0) for one in gradients]))
+            samples.append(torch.stack([one * multiplier for one in gradients]))
         out.append(torch.stack(samples).mean(0))
     return torch.stack(out), used
 
@@ -40,7 +40,14 @@ def reference_score(network, arm, schedule, seed, step, factors=None):
     pictures = PICTURES[: schedule.pictures].double()
     maps, first = reference_maps(network, pictures, t, e, schedule.noise, factors and factors[0])
     noise, second = reference_maps(network, eta, t, e, schedule.noise, factors and factors[1])
-    total = arm.informativeness * informativeness(maps.sum(1), noise.sum(1).mean(0), rule="maximum").mean()
+    maps, noise = maps.sum(2), noise.sum(1)  # (pictures, units, 14, 14) and (references, channels, 14, 14)
+    if arm.summed_references:  # R4, picture by picture and channel by channel
+        of_channels = noise.sum(0) / noise.sum(0).max()
+        each = [[(one.sum(0) / one.sum(0).max() - channel).abs().mean() for channel in of_channels] for one in maps]
+        told = torch.stack([torch.stack(row).mean() for row in each])
+    else:
+        told = informativeness(maps.sum(1), noise.sum(1).mean(0), rule="maximum")
+    total = arm.informativeness * told.mean()
     if arm.disentanglement:
         scaled = disentanglement(maps, rule="min-max", unbiased=True)
         total = total + arm.disentanglement * (scale_free_disentanglement(maps) if arm.score == "scale-free" else scaled).mean()
@@ -53,7 +60,8 @@ def in_double(monkeypatch):
 
 
 @pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize("arm", [Arm("noise", 0.3), Arm("var", 0, 0.7), Arm("both", 0.1, 0.1, score="scale-free")],
+@pytest.mark.parametrize("arm", [Arm("noise", 0.3), Arm("var", 0, 0.7), Arm("both", 0.1, 0.1, score="scale-free"),
+                                 Arm("R4", 0.3, summed_references=True)],
                          ids=lambda one: one.name)  # fmt: skip
 def test_gradient_of_the_scores_is_a_finite_difference(arm, through, monkeypatch):  # G9
     in_double(monkeypatch)
@@ -61,9 +69,8 @@ def test_gradient_of_the_scores_is_a_finite_difference(arm, through, monkeypatch
     network = built(ConstrainedEncoder, 3, latent=2).double()
     weights = {name: value.detach()[None].clone().requires_grad_() for name, value in network.named_parameters()}
     counts = {name: torch.tensor([getattr(arm, name)], dtype=torch.float64) for name in ("informativeness", "disentanglement")}
-    score = constrained_training._scores(
-        network, weights, PICTURES[None, :2].double(), counts, torch.tensor([arm.score == "scale-free"]), [3], 0, schedule
-    )
+    kinds = {"scale-free": torch.tensor([arm.score == "scale-free"]), "summed": torch.tensor([arm.summed_references])}
+    score = constrained_training._scores(network, weights, PICTURES[None, :2].double(), counts, kinds, [3], 0, schedule)
     value, factors = reference_score(network, arm, schedule, 3, 0)
     assert score.item() == pytest.approx(value.item(), rel=1e-9)
     score.sum().backward()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.drift import DRIFTS, add_noise, advantage, blur, detection, fade, mahalanobis, move, relative_change
+from lib.statistics import proportion
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
@@ -89,7 +90,11 @@ def test_an_advantage_is_paired_and_over_the_best_of_the_others():
     found = advantage(usual, drifted)
     assert found.value == pytest.approx(areas[0] - areas[2])
     assert advantage(usual[[0, 0]], drifted[[0, 0]]).value == 0
-    assert advantage(usual[[0, 0]], drifted[[0, 0]]).high == 0  # paired: the same number has no advantage at all
+    same = advantage(usual[[0, 0]], drifted[[0, 0]])  # paired: the same number has no advantage, as far as 150 pictures can say
+    assert -0.03 < same.low < 0 < same.high < 0.03
+    perfect = detection(np.arange(40), 100 + np.arange(40))
+    assert (perfect.value, perfect.high) == (1, 1)
+    assert perfect.low == pytest.approx(proportion(20, 20).low)
     assert advantage(usual[[0, 1]], drifted[[0, 1]]).low > 0
 
 

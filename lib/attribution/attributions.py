@@ -63,20 +63,23 @@ def attributions_at(
 
     Yields:
         number of the site, slice of the pictures, slice of the units, and Phi (pictures, units, channels, height, width) of these. A
-        sequence has height 1 and its tokens side by side; a layer without places one channel, with its features side by side. Of Grad-CAM
-        there is one channel.
+        sequence has height 1 and its tokens side by side; a layer without places one channel, with its features side by side. (Maps whose
+        channels come last cannot be told from others: take a site where they come first.) Of Grad-CAM there is one channel.
 
     Raises:
         ValueError: if shapes do not fit, a unit does not exist, the code has no gradient at a site, a gradient is not finite, not
             everything flows through `narrowest`, or batch norm would mix the points of a path.
     """
-    if not isinstance(batch, torch.Tensor) or batch.ndim < 2 or not len(batch) or not batch.is_floating_point():
-        found = f"{batch.dtype} of shape {tuple(batch.shape)}" if isinstance(batch, torch.Tensor) else type(batch).__name__
-        raise ValueError(f"batch: found {found}; expected a float tensor (n, ...) of at least one picture")
+    _check_batch(batch)
+    for name, found, kind in (*(("sites", site, Site) for site in sites), ("strategy", strategy, Strategy)):
+        if not isinstance(found, kind):
+            raise ValueError(f"{name}: found {found!r:.80}; expected a {kind.__name__} of lib.attribution")
     if not sites or len(set(sites)) < len(sites):
         raise ValueError(f"sites: found {[str(site) for site in sites]}; expected at least one, and each once")
     if rows < 1:
         raise ValueError(f"rows: found {rows}; expected at least 1")
+    if reference is not None and strategy.between == "none":
+        raise ValueError(f"reference: found one with {strategy.name}, which takes no path from it; expected none")
     if reference is not None and reference.shape != batch.shape[1:]:
         raise ValueError(f"reference: found shape {tuple(reference.shape)}; expected {tuple(batch.shape[1:])}, that of one picture")
     if narrowest and strategy.guided:
@@ -119,21 +122,39 @@ def activations(module: nn.Module, latent: Callable, batch: torch.Tensor, site: 
 
     Arguments as in `attributions`.
     """
-    together = 1 if depends_on_batch(module) else max(1, ROWS // strategy.samples)
-    parts, noise = [], _Noise(batch.shape[1:], torch.zeros_like(batch[0]), strategy, seed, None)
+    _check_batch(batch)
+    mixing = depends_on_batch(module)
+    together = 1 if mixing else max(1, ROWS // strategy.samples)
+    at_once = strategy.samples if mixing else min(strategy.samples, ROWS)
+    noise = _Noise(batch.shape[1:], torch.zeros_like(batch[0]), strategy, seed, None)
+
+    def summed(part, first):
+        value = evaluate(module, latent, noise.inputs(part, slice(first, first + at_once)), [site])[1][0].detach()
+        return _with_places(value).unflatten(0, (len(part), -1)).sum(1)
+
     with evaluating(module):
-        for start in range(0, len(batch), together):
-            part = batch[start : start + together]
-            inputs = noise.inputs(part, slice(None))
-            value = evaluate(module, latent, inputs, [site])[1][0].detach()
-            parts.append(_with_places(value).unflatten(0, (len(part), -1)).mean(1))
-    return torch.cat(parts)
+        every = [
+            sum(summed(batch[start : start + together], first) for first in range(0, strategy.samples, at_once))
+            for start in range(0, len(batch), together)
+        ]
+    return torch.cat(every) / strategy.samples
 
 
 def latent_size(module: nn.Module, latent: Callable, batch: torch.Tensor) -> int:
-    """Number of units of a latent code."""
+    """Number of units of a latent code.
+
+    Raises:
+        ValueError: if the batch is no batch, or the code is no code.
+    """
+    _check_batch(batch)
     with evaluating(module), torch.no_grad():
-        return latent(batch[:1]).flatten(1).shape[1]
+        return _flat(latent(batch[:1]), 1).shape[1]
+
+
+def _check_batch(batch):
+    if not isinstance(batch, torch.Tensor) or batch.ndim < 2 or not len(batch) or not batch.is_floating_point():
+        found = f"{batch.dtype} of shape {tuple(batch.shape)}" if isinstance(batch, torch.Tensor) else type(batch).__name__
+        raise ValueError(f"batch: found {found}; expected a float tensor (n, ...) of at least one picture")
 
 
 class _Noise:
@@ -212,8 +233,9 @@ def _of_pictures(module, latent, pictures, sites, noise, samples, units, narrowe
         if strategy.pooled and place.ndim == 2:
             raise ValueError(f"site: {site} has no places (shape {tuple(place.shape)}), which Grad-CAM needs; expected maps or tokens")
     if narrowest:
-        averaged = partial(over_samples, factor=factors[0])
-        for wanted, values in _through(code, found[1], places[0], chosen, averaged, narrowest, averaged_first=not strategy.pooled):
+        way = partial(over_samples, factor=factors[0])
+        between = (code, found[1], places[0])
+        for wanted, values in _through(*between, chosen, way, narrowest, sites[0], averaged_first=not strategy.pooled):
             yield 0, wanted, values
         return
     step = max(1, _VECTORS // len(inputs))
@@ -238,11 +260,16 @@ def _with_places(values, axis=1):
 
 
 def _as_units(code, rows):
+    code = _flat(code, rows)
+    if not code.requires_grad:
+        raise ValueError("latent: found a code without a gradient; expected one that is not computed under torch.no_grad or detached")
+    return code
+
+
+def _flat(code, rows):
     if not isinstance(code, torch.Tensor) or code.ndim < 2 or len(code) != rows:
         found = tuple(code.shape) if isinstance(code, torch.Tensor) else type(code).__name__
         raise ValueError(f"latent: found {found} for {rows} pictures; expected a tensor ({rows}, d) or ({rows}, channels, height, width)")
-    if not code.requires_grad:
-        raise ValueError("latent: found a code without a gradient; expected one that is not computed under torch.no_grad or detached")
     return code.flatten(1)
 
 
@@ -264,7 +291,11 @@ def _products(code, places, units, sites):
     else:
         vectors = code.new_zeros(len(units), *code.shape)
         vectors[np.arange(len(units)), :, units] = 1
-        gradients = torch.autograd.grad(code, places, vectors, retain_graph=True, allow_unused=True, is_grads_batched=True)
+        try:
+            gradients = torch.autograd.grad(code, places, vectors, retain_graph=True, allow_unused=True, is_grads_batched=True)
+        except RuntimeError:  # an operation that torch cannot batch
+            several = [torch.autograd.grad(code, places, one, retain_graph=True, allow_unused=True) for one in vectors]
+            gradients = [None if of_place[0] is None else torch.stack(of_place) for of_place in zip(*several, strict=True)]
     for gradient, site in zip(gradients, sites, strict=True):
         if gradient is None:
             raise ValueError(f"site: the latent code does not depend on {site}; expected a layer on its way")
@@ -273,7 +304,7 @@ def _products(code, places, units, sites):
     return [_with_places(one[:, None] if len(units) == 1 else one.movedim(0, 1), axis=2) for one in gradients]
 
 
-def _through(code, narrow, place, chosen, over_samples, name, *, averaged_first):
+def _through(code, narrow, place, chosen, over_samples, name, site, *, averaged_first):
     """The same by the chain rule at a layer of d' units: J = (d code / d narrow) (d narrow / d place)."""
     if narrow.ndim != 2:
         raise ValueError(f"narrowest: the output of {name} has shape {tuple(narrow.shape)}; expected (n, d')")
@@ -282,7 +313,7 @@ def _through(code, narrow, place, chosen, over_samples, name, *, averaged_first)
         for part in np.array_split(chosen, -(-len(chosen) * len(narrow) // 1024))
     ], 1)  # fmt: skip
     lower = torch.cat([
-        _products(narrow, [place], part, ["the site"])[0]
+        _products(narrow, [place], part, [f"{site} below {name}"])[0]
         for part in np.array_split(np.arange(narrow.shape[1]), -(-narrow.shape[1] // max(1, _VECTORS // len(narrow))))
     ], 1)  # fmt: skip
     _check_all_flows(code, place, chosen, upper, lower, name)

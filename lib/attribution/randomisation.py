@@ -15,6 +15,7 @@ from lib.encoders.encoder import Encoder
 from lib.encoders.weights import weights_sha256
 from lib.keyed_random import keys
 
+_PLAIN = (int, float, str, type(None), torch.dtype, torch.device)
 WEIGHTED = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
 
 
@@ -75,11 +76,21 @@ def cascade(encoder: Encoder, layers: Sequence[str], *, seed: int = 0) -> dict[s
 
 def _moved(function, name, copied):
     """The same function of the copied module: what it is bound to, or defined around, is replaced by its copy."""
-    around = getattr(function, "__closure__", None) or ()
-    used = [cell.cell_contents for cell in around] or [getattr(function, "__self__", function)]
-    if not any(id(one) in copied for one in used):
-        raise ValueError(f"encoder: {name}: found {function!r}; expected the module, a layer, or a function bound to or defined around one")
+    around = function.__closure__ if isinstance(function, types.FunctionType) else None
     if not around:
+        if not _belongs(function, copied):
+            raise ValueError(f"encoder: {name}: found {function!r}; expected the module, a layer, or a function bound to one or around one")
         return copy.deepcopy(function, copied)
-    cells = tuple(types.CellType(copied.get(id(one), one)) for one in used)
-    return types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__, cells)
+    used = [cell.cell_contents for cell in around]
+    other = [one for one in used if not _belongs(one, copied) and not isinstance(one, _PLAIN)]
+    if other or all(isinstance(one, _PLAIN) for one in used):
+        raise ValueError(f"encoder: {name}: found a function around {other or used!r:.80}; expected one around layers of its module")
+    cells = tuple(types.CellType(copy.deepcopy(one, copied)) for one in used)
+    moved = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, cells)
+    moved.__kwdefaults__ = function.__kwdefaults__
+    return moved
+
+
+def _belongs(value, copied):
+    """Whether this is a part of the module, or a method of one."""
+    return id(value) in copied or id(getattr(value, "__self__", None)) in copied

@@ -75,13 +75,20 @@ def evaluate(
         found[number].append((tensor, tensor._version))
         return tensor.clone()  # flows on, since a later layer may work in place
 
+    def first_of(site, inputs):
+        if not inputs:
+            raise ValueError(f"site: {site} is given by keyword; expected the first argument, take the output of a layer below")
+        return inputs[0]
+
     def hooked(number, site):
         if site.layer not in layers:
             near = difflib.get_close_matches(site.layer, layers, n=5, cutoff=0.3) or [name for name in layers if name][:5]
             raise ValueError(f"site: found the layer {site.layer!r}; expected one of the network's, nearest: {', '.join(near)}")
         layer = layers[site.layer]
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise ValueError(f"site: {site} is a layer of a compiled network (torch.jit); expected one that can be looked into")
         if site.side == "input":
-            return layer.register_forward_pre_hook(lambda _layer, inputs: (keep(number, inputs[0]), *inputs[1:]))
+            return layer.register_forward_pre_hook(lambda _layer, inputs: (keep(number, first_of(site, inputs)), *inputs[1:]))
         return layer.register_forward_hook(lambda _layer, _inputs, output: keep(number, output))
 
     handles = []

@@ -137,7 +137,8 @@ class AttributionScores:
     scaled_disentanglement: Estimate  # of units scaled to their range, as in constrained training
     selectivity: Estimate  # over places
     overlap: Estimate  # mean over pairs of live units
-    dead: float  # share of units
+    dead: float  # share of units that look nowhere on any picture
+    silent: float  # share of the others that look nowhere on a picture, mean over pictures
     pictures: pd.DataFrame  # one row a picture: every score
     units: pd.DataFrame  # unit, energy (mean square), live
     errors: pd.DataFrame  # standard error of informativeness, floor and excess (rows) that comes from pictures and from references
@@ -146,6 +147,10 @@ class AttributionScores:
 
 def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | None = None) -> AttributionScores:
     """Score a representation by the maps of its units on pictures and on noise.
+
+    Units that are live but silent on a picture count as units that do not look there: a code of which few units speak at a time has a high
+    S_D*, even if these few are copies of each other. And a score belongs to its smoothing noise: with few samples another draw moves it by
+    more than the intervals say, which hold for the draw at hand.
 
     Intervals are Student's: of disentanglement over pictures; of informativeness over pictures and noise references, whose variances add
     (degrees of freedom of Satterthwaite); the floor's over references, of which every pair shares two.
@@ -156,24 +161,27 @@ def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | N
         percentiles: as in `normalised`.
 
     Returns:
-        Every score; disentanglement and overlap are NaN with fewer than two live units.
+        Every score; disentanglement and overlap are NaN with fewer than two live units, and informativeness with a single place.
 
     Raises:
         ValueError: if shapes disagree, a value is not finite, there are too few pictures or references, or every unit is dead.
     """
-    maps, noise_maps = (finite(torch.as_tensor(one), name).double() for one, name in ((maps, "maps"), (noise_maps, "noise_maps")))
+    given = {"maps": maps, "noise_maps": noise_maps}
+    maps, noise_maps = (finite(torch.as_tensor(one).detach().cpu(), name).double() for name, one in given.items())
     if maps.ndim != 4 or noise_maps.shape[1:] != maps.shape[1:]:
         raise ValueError(f"maps, noise_maps: found {tuple(maps.shape)} and {tuple(noise_maps.shape)}; "
                          "expected (pictures, units, height, width) and (references, ...) of the same units and places")  # fmt: skip
     for name, found, least in (("maps", len(maps), 2), ("noise_maps", len(noise_maps), 3)):
         if found < least:
             raise ValueError(f"{name}: found {found} pictures; expected at least {least}")
-    live = live_units(torch.cat([maps, noise_maps]))
+    live = live_units(maps)
     if not live.any():
         raise ValueError(f"maps: found {len(live)} units that look nowhere; expected at least one live unit")
     pictures, references = maps.sum(1), noise_maps.sum(1)
     against_noise = informativeness(pictures[:, None], references[None], percentiles=percentiles).numpy()
     among_noise = informativeness(references[:, None], references[None], percentiles=percentiles).numpy()
+    if maps[0, 0].numel() == 1:  # scaled to its own range, one place is always the same
+        against_noise, among_noise = np.full_like(against_noise, np.nan), np.full_like(among_noise, np.nan)
     nothing = torch.full((len(maps),), float("nan"), dtype=maps.dtype)
     several, alive = int(live.sum()) > 1, maps[:, live]
     rows = pd.DataFrame({
@@ -190,9 +198,10 @@ def attribution_scores(maps, noise_maps, *, percentiles: tuple[float, float] | N
         informativeness=score,
         floor=floor,
         excess=excess,
-        separation=float(stats.mannwhitneyu(against_noise.ravel(), pairs).statistic / (against_noise.size * len(pairs))),
+        separation=float(stats.mannwhitneyu(against_noise, pairs, axis=None).statistic / (against_noise.size * len(pairs))),
         **{name: _over_pictures(rows[name]) for name in rows.columns[1:]},
         dead=float((~live).double().mean()),
+        silent=float((alive.abs().amax((2, 3)) == 0).double().mean()),
         pictures=rows,
         units=pd.DataFrame({"unit": np.arange(len(live)), "energy": maps.square().mean((0, 2, 3)), "live": live}),
         errors=errors,

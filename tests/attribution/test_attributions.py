@@ -326,11 +326,15 @@ class Fails(nn.Module):
     ({"batch": PICTURES.numpy()}, "batch: found ndarray"),
     ({"batch": PICTURES.long()}, "int64"),
     ({"rows": 0}, "rows: found 0"),
+    ({"site": "2"}, "sites: found '2'; expected a Site"),
+    ({"strategy": "gradient"}, "strategy: found 'gradient'; expected a Strategy"),
+    ({"reference": PICTURES[0]}, "reference: found one with plain gradient, which takes no path from it"),
+    ({"latent": lambda x: (x.flatten(1), 1)}, "latent: found tuple"),
     ({"units": [5]}, "units: found .* from 0 to 4"),
     ({"units": []}, "units: found"),
     ({"units": [1, 1]}, "expected each once"),
     ({"units": [0.5]}, "units: found"),
-    ({"reference": PICTURES}, r"reference: found shape \(3, 2, 8, 8\); expected \(2, 8, 8\)"),
+    ({"reference": PICTURES, "strategy": GRADIENT}, r"reference: found shape \(3, 2, 8, 8\); expected \(2, 8, 8\)"),
     ({"narrowest": "5", "strategy": GUIDED_BACKPROPAGATION}, "guided backpropagation, which is no Jacobian"),
     ({"latent": lambda x: x.detach().flatten(1)}, "without a gradient"),
     ({"latent": lambda x: x.sum()}, "latent: found"),
@@ -340,8 +344,9 @@ class Fails(nn.Module):
 def test_bad_input_is_named(change, message):
     module = relu_network()
     arguments = {"module": module, "latent": module, "batch": PICTURES, "site": PICTURE, "strategy": PLAIN_GRADIENT} | change
-    with pytest.raises(ValueError, match=message):
-        list(attributions(**arguments))
+    for function in (attributions, unit_maps):
+        with pytest.raises(ValueError, match=message):
+            list(function(**arguments))
 
 
 @pytest.mark.parametrize(("settings", "message"), [
@@ -370,3 +375,23 @@ def test_draws_belong_to_their_number():
     assert t.mean() == pytest.approx(0.5, abs=4 / np.sqrt(12 * 200))
     assert e.mean() == pytest.approx(0, abs=4 / np.sqrt(500_000))
     assert e.std() == pytest.approx(1, abs=4 / np.sqrt(1_000_000))
+
+
+def test_an_operation_that_cannot_be_batched_is_taken_unit_by_unit():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.square()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            [x] = ctx.saved_tensors
+            return torch.from_numpy(2 * x.detach().numpy() * gradient.detach().numpy())  # torch cannot batch what leaves it
+
+    network = relu_network()
+    found, expected = (
+        unit_maps(network, lambda x, square=square: square(network(x)), PICTURES, Site("2"), PLAIN_GRADIENT)
+        for square in (Square.apply, torch.square)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -101,8 +101,25 @@ def test_networks_whose_embedding_is_a_function_around_them_can_be_randomised(na
         assert not torch.equal(last.classify(batch), original.classify(batch))
 
 
+def test_a_method_inside_a_function_is_moved_with_its_module():
+    module = encoder().module
+    features, scale = module.embed, 2.0
+
+    def embed(batch, *, shift=1.0):
+        return scale * features(batch) + shift
+
+    found = randomised(Encoder("x", module, lambda x: x, embed, None, {}), ["conv1.0"])
+    with torch.no_grad():
+        assert torch.equal(found.embed(PICTURES), 2 * found.module.embed(PICTURES) + 1)
+        assert not torch.equal(found.embed(PICTURES), embed(PICTURES))
+
+
 def test_a_function_that_cannot_be_moved_is_refused():
-    original = encoder()
-    closed = Encoder("x", original.module, lambda x: x, lambda x: original.module.embed(x), None, {})
-    with pytest.raises(ValueError, match="encoder: embed: found"):
-        randomised(closed, ["conv1.0"])
+    original, head = encoder(), torch.nn.Linear(32, 2)
+    module = original.module
+    for embed in (
+        lambda x: original.module.embed(x), lambda x: head(module.embed(x)), lambda x: x.flatten(1), torch.relu,
+        lambda x, scale=2: scale * original.embed(x),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="encoder: embed: found"):
+            randomised(Encoder("x", module, lambda x: x, embed, None, {}), ["conv1.0"])

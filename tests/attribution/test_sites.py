@@ -174,3 +174,20 @@ def test_another_hook_that_cuts_the_gradient_is_noticed():
     with pytest.raises(ValueError, match=r"without a gradient|does not depend on"):
         list(attributions(module, module, PICTURES, Site("2"), PLAIN_GRADIENT_TIMES_ACTIVATION))
     handle.remove()
+
+
+def test_layers_that_cannot_be_looked_into_are_named():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Flatten()
+
+        def forward(self, x):
+            return self.layer(input=x)
+
+    named = Named()
+    with pytest.raises(ValueError, match="site: input of layer is given by keyword; expected the first argument"):
+        unit_maps(named, named, PICTURES, Site("layer"), PLAIN_GRADIENT)
+    compiled = torch.jit.trace(nn.Sequential(nn.Flatten()), PICTURES)
+    with pytest.raises(ValueError, match=r"site: input of 0 is a layer of a compiled network \(torch.jit\)"):
+        unit_maps(compiled, compiled, PICTURES, Site("0"), PLAIN_GRADIENT)

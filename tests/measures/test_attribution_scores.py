@@ -340,3 +340,25 @@ def test_intervals_cover():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_units_that_speak_on_noise_only_are_dead_and_silent_ones_are_counted():
+    maps, noise = random_maps(0, n=4), random_maps(1)
+    maps[:, 2] = 0
+    maps[0, 1] = 0
+    found = attribution_scores(maps, noise)
+    assert found.dead == 0.25
+    assert found.silent == pytest.approx(1 / (3 * 4))
+    assert found.disentanglement.value == pytest.approx(scale_free_disentanglement(maps[:, [0, 1, 3]]).mean().item())
+
+
+def test_a_single_place_has_no_informativeness():
+    found = attribution_scores(random_maps(0)[..., :1, :1], random_maps(1)[..., :1, :1])
+    assert np.isnan([found.informativeness.value, found.excess.value, found.separation]).all()
+    assert np.isfinite(found.disentanglement.value)
+
+
+def test_maps_that_are_still_in_a_graph_can_be_scored():
+    maps, noise = random_maps(0), random_maps(1)
+    expected = attribution_scores(maps, noise)
+    assert attribution_scores(maps.clone().requires_grad_(), noise).excess.value == expected.excess.value

@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 
 from lib.attribution.attributions import all_attributions
-from lib.attribution.normalisation import normalised
 from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
+from lib.constrained_training import against_summed_references
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
 from lib.experiments.attribution_scores.looking import in_picture_units, looks, noise_pictures
@@ -93,7 +93,8 @@ def with_quirks(
 
 
 def quirk_table(encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, **settings) -> pd.DataFrame:
-    """Both scores with each quirk alone: quirk, and informativeness and disentanglement with _low and _high (Student's over pictures)."""
+    """Both scores with each quirk alone: quirk, and informativeness and disentanglement with _low and _high (Student's over pictures), and
+    as shares of the score without quirks."""
     rows = []
     for name, quirks in EACH.items():
         row = {"quirk": name}
@@ -102,16 +103,15 @@ def quirk_table(encoder: Encoder, pictures: Pictures, site: Site, strategy: Stra
             one = student_mean(values)
             row |= {score: one.value, f"{score}_low": one.low, f"{score}_high": one.high}
         rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(**{f"{score}, of none": table[score] / table[score].iloc[0] for score in ("informativeness", "disentanglement")})
 
 
 def reference_table(
     encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, *, references: int = 8, seed: int = 0
 ) -> pd.DataFrame:
-    """Informativeness as constrained training has it, with the noise reference as it was meant and as the code takes it (R4).
-
-    Meant is the sum over channels and the mean over references, (height, width). The code sums over the first axis, which is that of the
-    references: a map for each channel is left, and a picture's map is compared with all of them by broadcasting.
+    """Informativeness with the noise reference of constrained training: as it was meant, the sum over channels and the mean over
+    references, and as the code takes it (R4, see `against_summed_references`).
 
     Returns:
         Two rows: reference, informativeness with _low and _high (Student's over pictures).
@@ -123,10 +123,9 @@ def reference_table(
 
     maps = summed_over_units(np.asarray(pictures.read(np.arange(len(pictures))))).sum(1)
     noise = summed_over_units(noise_pictures("uniform", references, pictures, seed=seed))  # (references, channels, height, width)
-    of_channels = noise.sum(0)
     found = {
         "summed over channels, mean over references": informativeness(maps, noise.sum(1).mean(0), rule="maximum"),
-        "summed over references (R4)": (normalised(maps, "maximum")[:, None] - of_channels / of_channels.max()).abs().mean((1, 2, 3)),
+        "summed over references (R4)": against_summed_references(maps, noise),
     }
     means = {reference: student_mean(values.numpy()) for reference, values in found.items()}
     return pd.DataFrame([

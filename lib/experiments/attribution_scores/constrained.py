@@ -14,7 +14,8 @@ from lib.encoders.grey_networks import grey, grey_pictures
 from lib.experiments.remembered import remembered
 from lib.statistics import Estimate, student_mean
 
-NORMAL, SHAM, BOTH, TURNED = "normal", "sham", "both", "only_noise (R3)"
+NORMAL, SHAM, BOTH = "normal", "sham", "both"
+TURNED, SUMMED = "only_noise (R3)", "noise (R4)"  # as in the authors' code
 MEMBERS = 20  # networks that are trained at a time
 
 
@@ -23,11 +24,13 @@ def arms_of(names: Sequence[str], weights: Sequence[float]) -> list[Arm]:
 
     Args:
         names: "normal", "noise" (informativeness), "var" (disentanglement), "both", "sham" (both, taken at a frozen network), "scale-free"
-            (S_D* instead of the scaled variance), "only_noise" and "only_var" (no task), "only_noise (R3)" (its sign as in earlier code).
+            (S_D* instead of the scaled variance), "only_noise" and "only_var" (no task), and faults of the code: "only_noise (R3)", its
+            sign turned, and "noise (R4)", with references summed over the wrong axis.
         weights: lambda; of an arm with score, one each, e.g. "both, 0.1".
     """
     kinds = {
-        "noise": lambda w: {"informativeness": w}, "var": lambda w: {"disentanglement": w},
+        "noise": lambda w: {"informativeness": w}, SUMMED: lambda w: {"informativeness": w, "summed_references": True},
+        "var": lambda w: {"disentanglement": w},
         BOTH: lambda w: {"informativeness": w, "disentanglement": w},
         SHAM: lambda w: {"informativeness": w, "disentanglement": w, "sham": True},
         "scale-free": lambda w: {"disentanglement": w, "score": "scale-free"},

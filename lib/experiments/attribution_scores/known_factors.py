@@ -18,6 +18,7 @@ from lib.encoders.encoder import Encoder
 from lib.experiments.attribution_scores.looking import CODE, as_row, scored
 from lib.experiments.attribution_scores.redundancy import half_copied, rotated, whitened
 from lib.experiments.remembered import remembered
+from lib.keyed_random import generator
 from lib.measures import known_factors
 from lib.measures.known_factors import dci, importances, mutual_information_gap
 from lib.representations import with_seeds
@@ -78,7 +79,7 @@ def against_known_factors(
 
     Returns:
         One row an encoder: encoder, every score of `as_row`, DCI disentanglement, DCI completeness, DCI informativeness (mean over
-        factors), MIG, and the probe's accuracy for the class.
+        factors), MIG, and the probe's accuracy for the class; and the last five once more with the factors of other pictures, " by chance".
     """
     factors = factors_of(scenes)
     tables = []
@@ -90,20 +91,27 @@ def against_known_factors(
 
         def make(encoder=encoder):
             codes = activations.embeddings(encoder, scenes)
-            importance, told = importances(codes, factors, seed=seed)
-            found = dci(importance)
+            other = generator(seed, 106).permutation(len(scenes))
+            chance = with_factors(codes, factors.iloc[other], scenes.labels[other], seed=seed)
             return [
                 as_row(scored(encoder, looked_at, site, strategy, references=references, seed=seed))
-                | {
-                    "DCI disentanglement": found.disentanglement, "DCI completeness": found.completeness,
-                    "DCI informativeness": float(told.mean()), "MIG": mutual_information_gap(codes, factors),
-                    "probe accuracy": probe_accuracy(codes, scenes.labels),
-                }
-            ]  # fmt: skip
+                | with_factors(codes, factors, scenes.labels, seed=seed)
+                | {f"{name} by chance": value for name, value in chance.items()}
+            ]
 
         rows = remembered("attribution_factors", inputs, make, code=[*CODE, known_factors, against_known_factors, *code_of(encoder)])
         tables.append(rows.assign(encoder=name))
     return pd.concat(tables, ignore_index=True)
+
+
+def with_factors(codes: np.ndarray, factors: pd.DataFrame, labels: np.ndarray, *, seed: int = 0) -> dict[str, float]:
+    """What scores that know factors and classes say of a code; arguments as in `importances` and `probe_accuracy`."""
+    importance, told = importances(codes, factors, seed=seed)
+    found = dci(importance)
+    return {
+        "DCI disentanglement": found.disentanglement, "DCI completeness": found.completeness, "DCI informativeness": float(told.mean()),
+        "MIG": mutual_information_gap(codes, factors), "probe accuracy": probe_accuracy(codes, labels),
+    }  # fmt: skip
 
 
 def probe_accuracy(codes: np.ndarray, labels: np.ndarray) -> float:

@@ -82,7 +82,10 @@ def of_one_size(pictures: Pictures, *, side: int = 256) -> Pictures:
 
 
 def in_picture_units(encoder: Encoder, strategy: Strategy, side: int) -> Strategy:
-    """The strategy with its noise in units of the encoder's input, where it was given in units of the pictures' range, black to white."""
+    """The strategy with its noise in units of the encoder's input, where it was given in units of the pictures' range, black to white.
+
+    The authors add noise to what the network is given: for pictures scaled to a spread of 1, their 0.5 is about 0.11 here.
+    """
     ends = encoder.preprocess(np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 255)]))
     return replace(strategy, noise=strategy.noise * float((ends[1] - ends[0]).mean()))
 
@@ -165,7 +168,7 @@ def scores_table(
         settings: of `scored_at`.
 
     Returns:
-        One row each: encoder, layer, depth (its number), strategy, units, dead, separation, and every estimate with _low and _high.
+        One row each: encoder, layer, depth (its number), strategy, units, dead, silent, separation, and every estimate with _low and _high.
     """
     tables = []
     for name, encoder in encoders.items():
@@ -253,7 +256,7 @@ def share_on_object(encoders: Mapping[str, Encoder], scenes: Scenes, strategy: S
 
 def as_row(scores: AttributionScores) -> dict[str, float]:
     """The numbers of a score, name -> number, estimates with their intervals."""
-    row = {"units": scores.settings["units"], "dead": scores.dead, "separation": scores.separation}
+    row = {"units": scores.settings["units"], "dead": scores.dead, "silent": scores.silent, "separation": scores.separation}
     for name in ESTIMATES:
         one = getattr(scores, name)
         row |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}

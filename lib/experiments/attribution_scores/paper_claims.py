@@ -28,6 +28,7 @@ SAME = 0.8  # a rank similarity above this is the same map
 RISING = 0.7  # of drift and strength (T3)
 OFTEN = 0.9  # of pictures
 HALF = 0.5
+ABOVE_0 = float(np.nextafter(0, 1))  # a tie is not above 0
 MIXED = 0.2  # of pi, the angle at which planted units are compared
 STRENGTH = 0.5  # of drift, at which numbers are compared as detectors
 WEIGHT = "0.1"  # lambda of the paper's code
@@ -64,7 +65,7 @@ def claims(
         *_redundancy(redundancy, copies, seeds),
         *_drift(changes, detections, seeds),
         *_factors(factors),
-        *_constrained(constrained, len(settings.constrained_seeds)),
+        *_constrained(constrained),
     ]
 
 
@@ -100,7 +101,7 @@ def _looking(looks, behind):
         gains = all_of([student_mean(values.to_numpy()) for _, values in each])
     return [Claim(
         "a trained encoder looks at the object more than an untrained one (C1)", "shown in pictures",
-        "share of the map on the object over its share of the picture, trained - untrained, in every encoder, above 0", gains, low=0,
+        "share of the map on the object over its share of the picture, trained - untrained, in every encoder, above 0", gains, low=ABOVE_0,
         trained_seeds=behind,
     )]  # fmt: skip
 
@@ -114,7 +115,7 @@ def _sanity(similarity, seeds):
 
     def mean(values):
         values = values.dropna()
-        return over_seeds([student_mean(one.to_numpy()) for _, one in values.groupby("key")]) if len(values) else None
+        return _seeds_mean([student_mean(one.to_numpy()) for _, one in values.groupby("key")])
 
     product, gradient = (of(f"plain {name}", "untrained") for name in ("gradient x activation", "gradient"))
     top = next(other for other in ranks["other"] if other.startswith("from "))  # the first of the cascade: the top layer
@@ -135,12 +136,12 @@ def _sanity(similarity, seeds):
         ),
         Claim(
             "the gradient depends more on the parameters than gradient x activation", "others pass",
-            "the two Spearman correlations without noise, the second - the first, by picture, above 0", mean(product - gradient), low=0,
+            "the two Spearman correlations without noise, second - first, by picture, above 0", mean(product - gradient), low=ABOVE_0,
             trained_seeds=seeds,
         ),
         Claim(
             "guided backpropagation notices a lost top layer less than the gradient does", "known from Adebayo et al.",
-            "Spearman before and after, guided - gradient, by picture, above 0", mean(guided - plain), low=0, trained_seeds=seeds,
+            "Spearman before and after, guided - gradient, by picture, above 0", mean(guided - plain), low=ABOVE_0, trained_seeds=seeds,
         ),
     ]  # fmt: skip
 
@@ -150,7 +151,7 @@ def _informative(scores, quiet, seeds):
 
     def gain(table, layer):
         rows = table[(table["layer"] == layer) & (table["strategy"] == "gradient")].set_index(["key", "state"])
-        return over_seeds([
+        return _seeds_mean([
             _difference(rows.loc[(key, "trained")], rows.loc[(key, "untrained")], "excess") for key in rows.index.unique("key")
         ])  # fmt: skip
 
@@ -160,13 +161,13 @@ def _informative(scores, quiet, seeds):
         *[
             Claim(
                 f"training raises informativeness in {layer} (C3, T1)", "scores correlate with the properties", rule,
-                gain(scores, layer), low=0, trained_seeds=seeds,
+                gain(scores, layer), low=ABOVE_0, trained_seeds=seeds,
             )
             for layer in deeper
         ],
         *[
             Claim(
-                f"it does so without smoothing noise in {layer}", "not asked", f"{rule}, with sigma = 0", gain(quiet, layer), low=0,
+                f"it does so without smoothing noise in {layer}", "not asked", f"{rule}, with sigma = 0", gain(quiet, layer), low=ABOVE_0,
                 trained_seeds=seeds,
             )
             for layer in deeper
@@ -180,7 +181,7 @@ def _redundancy(redundancy, copies, seeds):
         shares = [proportion(int((one[change] < one["intact"]).sum()), len(one)) for _, one in redundancy.groupby("key")]
         found.append(Claim(
             f"S_D* falls when half of the units become {label} (C3, T4)", "a control in early code",
-            f"share of pictures, mean over seeds, above {OFTEN:g}", over_seeds(shares), low=OFTEN, trained_seeds=seeds,
+            f"share of pictures, mean over seeds, above {OFTEN:g}", _seeds_mean(shares), low=OFTEN, trained_seeds=seeds,
         ))  # fmt: skip
     single = copies[copies["samples"] == copies["samples"].min()]
     single = single.pivot(index=["key", "draw"], columns=["units", "noise"], values="scaled")
@@ -188,7 +189,7 @@ def _redundancy(redundancy, copies, seeds):
     found.append(Claim(
         "noise of their own makes copies of a unit look disentangled (P3)", "not asked",
         f"scaled S_D of copies with noise of their own over that of different units with shared noise, one sample, above {HALF:g}",
-        over_seeds([student_mean(one.to_numpy()) for _, one in ratios]), low=HALF, trained_seeds=seeds,
+        _seeds_mean([_mean(one.to_numpy()) for _, one in ratios]), low=HALF, trained_seeds=seeds,
     ))  # fmt: skip
     return found
 
@@ -209,19 +210,32 @@ def _drift(changes, detections, seeds):
         found.append(Claim(
             f"informativeness detects {name} better than simple numbers do", "not asked",
             f"area under the curve at strength {at:g} - the best of mean, spread, reconstruction error and distance of the code, above 0",
-            over_seeds([Estimate(row.area, row.low, row.high, seeds) for row in one.itertuples()]), low=0, trained_seeds=seeds,
+            _seeds_mean([Estimate(row.area, row.low, row.high, seeds) for row in one.itertuples()]), low=ABOVE_0, trained_seeds=seeds,
         ))  # fmt: skip
     return found
 
 
 def _mean_correlation(several):
     """Over seeds; no interval of correlations reaches beyond 1."""
-    mean = over_seeds(several)
-    return Estimate(mean.value, max(mean.low, -1.0), min(mean.high, 1.0), mean.count)
+    mean = _seeds_mean(several)
+    return mean and Estimate(mean.value, max(mean.low, -1.0), min(mean.high, 1.0), mean.count)
+
+
+def _mean(values):
+    """Student's, of values that are all known; else NaN."""
+    return student_mean(values) if np.isfinite(values).all() else Estimate(np.nan, np.nan, np.nan, len(values))
+
+
+def _seeds_mean(several):
+    """Over seeds; None, that is, not testable, of none, or if one of them cannot be told."""
+    return over_seeds(several) if several and all(np.isfinite(one.value) for one in several) else None
 
 
 def _rise(changes, resamples: int = 1000):
     wide = changes.pivot(index="picture", columns="strength", values="change").dropna().to_numpy()
+
+    if not len(wide):
+        return Estimate(np.nan, np.nan, np.nan, 0)
 
     def correlation(rows):
         return stats.spearmanr(np.arange(wide.shape[1]), np.median(rows, axis=0)).statistic
@@ -252,13 +266,13 @@ def _factors(factors):
     return [
         Claim(
             label, "scores correlate with the properties" if "C3" in label else "not asked", "Spearman over encoders, above 0",
-            rank_correlation(named, first, second) if len(factors) else None, low=0,
+            rank_correlation(named, first, second) if len(factors) else None, low=ABOVE_0,
         )
         for first, second, label in pairs
     ]  # fmt: skip
 
 
-def _constrained(constrained, seeds):
+def _constrained(constrained):
     both, sham = f"{BOTH}, {WEIGHT}", f"{SHAM}, {WEIGHT}"
     first = constrained[constrained["schedule"] == constrained["schedule"].iloc[0]]
     smallest, largest = (first[first["size"] == size] for size in (min(_several(first["size"])), max(first["size"])))
@@ -275,33 +289,20 @@ def _constrained(constrained, seeds):
         return paired_gain(wide[size, both] - wide[size, NORMAL], wide[most, both] - wide[most, NORMAL])
 
     size, most = int(smallest["size"].iloc[0]), int(largest["size"].iloc[0])
-    return [
-        Claim(
-            f"constraints raise accuracy at d = {size} (C5)", "yes",
-            f"classifier, both scores with lambda {WEIGHT} - none, paired by seed on the same test pictures, above 0",
-            gain(smallest, "accuracy"), low=0, trained_seeds=seeds,
-        ),
-        Claim(
-            f"they raise that of a probe at d = {size} (C5)", "not asked", "logistic probe on the code, paired, above 0",
-            gain(smallest, "probe accuracy"), low=0, trained_seeds=seeds,
-        ),
-        Claim(
-            f"they raise it by more than a sham does at d = {size}", "not asked",
-            "classifier, both scores - the same gradient taken at a frozen network, paired, above 0",
-            gain(smallest, "accuracy", over=sham), low=0, trained_seeds=seeds,
-        ),
-        Claim(
-            "they help most where the code is small (C5)", "yes",
-            f"gain of accuracy at d = {size} - at d = {most}, paired, above 0", by_size("accuracy"), low=0, trained_seeds=seeds,
-        ),
-        *[
-            Claim(
-                f"the constraint raises the {number} it rewards", "not asked", f"at d = {size}, both - none, paired, above 0",
-                gain(smallest, number), low=0, trained_seeds=seeds,
-            )
-            for number in ("informativeness", "scaled disentanglement")
-        ],
+    at = f"at d = {size}"
+    rows = [
+        (f"constraints raise accuracy {at} (C5)", "yes",
+         f"classifier, both scores with lambda {WEIGHT} - none, paired by seed on the same test pictures", gain(smallest, "accuracy")),
+        (f"they raise that of a probe {at} (C5)", "not asked", "logistic probe on the code, paired", gain(smallest, "probe accuracy")),
+        (f"they raise it by more than a sham does {at}", "not asked",
+         "classifier, both scores - the same gradient taken at a frozen network, paired", gain(smallest, "accuracy", over=sham)),
+        ("they help most where the code is small (C5)", "yes", f"gain of accuracy {at} - at d = {most}, paired", by_size("accuracy")),
+        *((f"the constraint raises the {number} it rewards", "not asked", f"{at}, both - none, paired", gain(smallest, number))
+          for number in ("informativeness", "scaled disentanglement")),
     ]  # fmt: skip
+    return [
+        Claim(claim, paper, f"{rule}, above 0", one, low=ABOVE_0, trained_seeds=one and one.count) for claim, paper, rule, one in rows
+    ]
 
 
 def _several(sizes: Sequence[int]):

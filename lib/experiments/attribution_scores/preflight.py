@@ -1,7 +1,8 @@
 """Everything that can be found wrong with the settings of notebook 02 before minutes are spent on them."""
 
+from lib import encoders
 from lib.attribution.strategies import named
-from lib.constrained_training import Schedule
+from lib.constrained_training import BATCH_SIZE, Schedule
 from lib.datasets.pictures import Pictures
 from lib.drift import DRIFTS
 from lib.experiments.attribution_scores.constrained import arms_of
@@ -34,8 +35,8 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
     if settings.angles != sorted(settings.angles) or settings.angles[0] != 0 or len(settings.angles) < 3:
         raise ValueError(f"angles: found {settings.angles}; expected 0 and at least two more, rising")
     least_values = {
-        "count": 6, "grey_count": 8, "references": 3, "samples": 1, "steps": 1, "autoencoder_presentations": 64, "draw_count": 2,
-        "draws": 2,
+        "count": 6, "grey_count": 16, "references": 3, "samples": 1, "steps": 1, "autoencoder_presentations": 64, "draw_count": 2,
+        "draws": 2, "drift_samples": 1, "constrained_references": 1, "factor_count": 100,
     }  # fmt: skip
     for name, least in least_values.items():
         if getattr(settings, name) < least:
@@ -48,15 +49,21 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
             raise ValueError(f"{name}: found an empty name; expected names of layers, the picture is always there")
     if not 0 < settings.noise < 10:
         raise ValueError(f"noise: found {settings.noise}; expected a number above 0, in units from black to white")
-    for name in ("drift_samples", "constrained_references", "factor_count"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least 1")
+    for name in ("seeds", "autoencoder_seeds", "constrained_seeds", "compared_seeds", "label_seeds", "draw_noises", "weights"):
+        if any(value < 0 for value in getattr(settings, name)):
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected numbers from 0")
+    if settings.constrained_count and settings.constrained_count < BATCH_SIZE:
+        raise ValueError(f"constrained_count: found {settings.constrained_count}; expected 0, or at least a batch of {BATCH_SIZE}")
+    for name in ("encoders", "compared"):
+        for encoder in getattr(settings, name):
+            _parsed(name, encoder)
     if not all(beta > 0 for beta in settings.betas):
         raise ValueError(f"betas: found {settings.betas}; expected numbers above 0")
     if settings.strong:
         arms_of(settings.strong, settings.weights[:1])
-        if not settings.strong_sizes or min(settings.strong_sizes) < 2:
-            raise ValueError(f"strong_sizes: found {settings.strong_sizes}; expected numbers from 2, at which a disentanglement is defined")
+        if not settings.strong_sizes or min(settings.strong_sizes) < 2 or not set(settings.strong_sizes) <= set(settings.latent_sizes):
+            raise ValueError(f"strong_sizes: found {settings.strong_sizes}; expected some of latent_sizes from 2, at which a "
+                             "disentanglement is defined")  # fmt: skip
     if "normal" not in settings.arms:
         raise ValueError(f"arms: found {settings.arms}; expected 'normal' among them, with which the others are compared")
     arms_of(settings.arms, settings.weights)
@@ -65,3 +72,9 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
         raise ValueError(f"latent_sizes: found {settings.latent_sizes}; expected numbers from 1, one of them 2 at least")
     if (count := len(settings.encoders)) > len(PALETTE):
         raise ValueError(f"encoders: found {count}; expected at most {len(PALETTE)}, which can be told apart by colour")
+
+
+def _parsed(name, encoder):
+    scheme = encoders.parse(encoder)[0]
+    if scheme not in encoders.SCHEMES:
+        raise ValueError(f"{name}: found {encoder!r}; expected one of {', '.join(f'{known}:' for known in encoders.SCHEMES)}")

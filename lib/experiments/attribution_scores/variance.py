@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 from lib.attribution.maps import unit_maps
 from lib.attribution.sites import PICTURE, Site
@@ -64,7 +65,7 @@ def identical_units(
 
 def spread_over_draws(
     encoder: Encoder, pictures: Pictures, site: Site, *, samples: Sequence[int], noises: Sequence[float], draws: int = 8,
-    references: int = 8,
+    references: int = 8, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """How much the scores of a set of pictures move with the draw of the smoothing noise, of the noise references and of the pictures.
 
@@ -76,22 +77,26 @@ def spread_over_draws(
         noises: sigmas, in units of the pictures' range.
         draws: of the smoothing noise, on the same pictures and references.
         references: noise pictures.
+        seed: of the references and of the first draw.
 
     Returns:
         One row a number of samples and a noise: samples, noise, and of informativeness, excess and disentanglement the mean over draws, and
-        the standard deviation of the score with the draw of the smoothing noise (_smoothing), and its standard errors with that of
-        pictures (_pictures) and of references (_references; 0 for disentanglement, which has none).
+        the standard deviation of the score with the draw of the smoothing noise (_smoothing, with the 95 % interval of a normal variable's,
+        _low and _high), and its standard errors with that of pictures (_pictures) and of references (_references; 0 for disentanglement,
+        which has none).
     """
+    reach = {end: np.sqrt((draws - 1) / stats.chi2.ppf(share, draws - 1)) for end, share in (("low", 0.975), ("high", 0.025))}
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
-    both = np.concatenate([pixels, noise_pictures("uniform", references, pictures)])
+    both = np.concatenate([pixels, noise_pictures("uniform", references, pictures, seed=seed)])
     rows = []
     for count in samples:
         for noise in noises:
             strategy = GRADIENT.but(samples=count, noise=noise)
-            several = [looks(encoder, both, site, strategy, seed=seed) for seed in range(draws)]
+            several = [looks(encoder, both, site, strategy, seed=seed + draw) for draw in range(draws)]
             found = [attribution_scores(maps[: len(pixels)], maps[len(pixels) :]) for maps in several]
             each = pd.DataFrame({name: [getattr(one, name).value for one in found] for name in SCORES})
             row = {"samples": count, "noise": noise} | each.mean().to_dict() | each.std().add_suffix("_smoothing").to_dict()
+            row |= {f"{name}_smoothing_{end}": row[f"{name}_smoothing"] * times for name in SCORES for end, times in reach.items()}
             for source in ("pictures", "references"):
                 row |= {f"{name}_{source}": np.mean([one.errors.loc[name, source] for one in found]) for name in SCORES[:2]}
             over_pictures = [one.pictures["disentanglement"].sem() for one in found]
