@@ -1,10 +1,12 @@
 """Experiments of notebook 02 on networks small enough to check by hand."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 from torch import nn
 
 from lib import datasets
@@ -334,3 +336,37 @@ def test_the_wrong_axis_gives_another_informativeness():
     assert table.iloc[0] == pytest.approx(np.mean(meant), rel=1e-4)
     assert table.iloc[1] == pytest.approx(np.mean(wrong), rel=1e-4)
     assert table.iloc[0] != pytest.approx(table.iloc[1], rel=0.01)
+
+
+def test_areas_of_several_networks_are_one_mean_within_bounds():
+    detected = pd.DataFrame([
+        {"key": key, "drift": "noise", "strength": 0.1, "number": "mean", "area": 0.9 + 0.05 * key, "low": 0.8, "high": 1.0}
+        for key in range(3)
+    ])  # fmt: skip
+    one = experiments.mean_detections(detected).loc["noise", "mean", 0.1]
+    assert one.area == pytest.approx(0.95)
+    assert one.low == pytest.approx(0.95 - np.hypot(0.1, 0.05 / np.sqrt(3) * stats.t.ppf(0.975, 2)))
+    assert one.high == 1
+
+
+def test_numbers_of_first_seeds_are_texts_with_intervals():
+    scores = pd.DataFrame([
+        {"network": network, "key": key, "state": "trained", "layer": "conv", "excess": key / 10, "excess_low": 0.0, "excess_high": 1.0}
+        for network in ("a", "b") for key in (4, 5)
+    ])  # fmt: skip
+    table = experiments.of_first_seeds(scores, ["excess"])
+    assert table["network"].tolist() == ["a", "b"]
+    assert table["excess"].tolist() == ["0.400 [0.000, 1.000]"] * 2
+
+
+def test_gains_are_drawn_by_arm_and_size_without_arms_that_have_no_task():
+    gains = pd.DataFrame([
+        {"schedule": schedule, "size": size, "arm": arm, "gain": size / 10, "low": -np.inf, "high": np.inf}
+        for schedule in ("usual", "often") for size in (2, 10) for arm in ("both, 0.1", "only_var, 0.1")
+    ])  # fmt: skip
+    figure = experiments.gain_figure({"accuracy": gains, "other": gains}, {"accuracy": "accuracy", "other": "other"})
+    first, _ = figure.axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["both, 0.1", "both, 0.1 (often)"]
+    drawn = [container.lines[0].get_xdata().tolist() for container in first.containers]
+    assert drawn == [[0.2, 0.2], [1.0, 1.0]]
+    plt.close(figure)

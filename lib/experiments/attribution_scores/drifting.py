@@ -15,8 +15,10 @@ from lib.datasets.pictures import Pictures
 from lib.drift import DRIFTS, advantage, detection, mahalanobis, relative_change
 from lib.encoders.encoder import Encoder
 from lib.experiments.attribution_scores.looking import CODE, looks, noise_pictures
+from lib.experiments.evidence import over_seeds
 from lib.experiments.remembered import remembered
 from lib.measures.attribution_scores import informativeness, scale_free_disentanglement
+from lib.statistics import Estimate
 from lib.survey import code_of
 
 PLAIN = ("mean", "spread", "reconstruction error", "distance of the code")  # what can be had without attributions
@@ -110,6 +112,22 @@ def detections(numbers: pd.DataFrame) -> pd.DataFrame:
                 for number, one in found.items()
             ]
     return pd.DataFrame(rows)
+
+
+def mean_detections(detected: pd.DataFrame) -> pd.DataFrame:
+    """Areas as means over encoders, with the interval of a mean over seeds, within [0, 1].
+
+    Args:
+        detected: `detections`, of numbers and not of their advantages.
+
+    Returns:
+        Indexed by drift, number, strength: area, low, high.
+    """
+    rows = {}
+    for index, several in detected.groupby(["drift", "number", "strength"], sort=False):
+        one = over_seeds([Estimate(row.area, row.low, row.high, 1) for row in several.itertuples()])
+        rows[index] = {"area": one.value, "low": max(one.low, 0.0), "high": min(one.high, 1.0)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["drift", "number", "strength"])
 
 
 def _codes(encoder, pixels):

@@ -26,6 +26,7 @@ from lib.survey import code_of
 
 NOISES = ("uniform", "gaussian", "shuffled")
 ACTIVATION = Strategy("activation only", "activation", between="pictures", samples=10, noise=0.5)
+PLAIN_ACTIVATION = ACTIVATION.but(between="none", samples=1, noise=0.0)
 ESTIMATES = (
     "informativeness", "floor", "excess", "disentanglement", "raw_disentanglement", "scaled_disentanglement", "selectivity", "overlap",
 )  # fmt: skip
@@ -189,6 +190,21 @@ def scores_table(
     table = pd.concat(tables, ignore_index=True)
     first = ["encoder", "layer", "depth", "strategy"]
     return table[first + [column for column in table.columns if column not in first]]
+
+
+def of_first_seeds(scores: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
+    """Numbers with their intervals as texts, of the first key of each network: network, state, layer, and one column a number.
+
+    Args:
+        scores: `scores_table` with the columns network, state and key.
+        numbers: names of estimates.
+    """
+    first = scores[scores.key == scores.groupby("network")["key"].transform("first")]
+    texts = {
+        name: [f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in first[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
+        for name in numbers
+    }
+    return first[["network", "state", "layer"]].assign(**texts).reset_index(drop=True)
 
 
 def where_possible(sites: Mapping[str, Site], strategy: Strategy) -> dict[str, Site]:

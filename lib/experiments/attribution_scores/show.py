@@ -1,14 +1,16 @@
-"""Maps as pictures: where a representation looks, layer by layer, and where its units do."""
+"""Maps as pictures: where a representation looks, layer by layer, and where its units do; and what training under the scores gains."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lib import picture_grid
+from lib import figures, picture_grid
 from lib.attribution.normalisation import normalised
 
 COLOURS = "magma"
@@ -54,3 +56,36 @@ def unit_sheet(pixels: np.ndarray, maps: np.ndarray, *, row_labels: Sequence[str
         cells += [picture, *heat(np.concatenate([units.sum(0, keepdims=True), units[:shown]]), side)]
     labels = ["picture", "all units", *(f"unit {number}" for number in range(shown))]
     return picture_grid.contact_sheet(cells, columns=2 + shown, column_labels=labels, row_labels=row_labels, width=width)
+
+
+def gain_figure(gains: Mapping[str, pd.DataFrame], labels: Mapping[str, str]) -> Figure:
+    """A row an arm, a panel a number, a colour a size of the code: paired gains over training without a score, with their intervals.
+
+    Arms without a task are left out: they lose everything else, and would set the scale.
+
+    Args:
+        gains: number -> table of `gains`.
+        labels: number -> what it is called.
+    """
+    tables = {number: table[~table["arm"].str.startswith("only_")] for number, table in gains.items()}
+    first = next(iter(tables.values()))
+    usual = first["schedule"].iloc[0]
+    rows = list(dict.fromkeys(zip(first["schedule"], first["arm"], strict=True)))
+    sizes = list(dict.fromkeys(first["size"]))
+    figure, panels = plt.subplots(1, len(tables), figsize=(figures.PAGE, 1.0 + 0.1 * len(rows) * (len(sizes) + 1)), sharey=True)
+    for axes, (number, table) in zip(np.atleast_1d(panels), tables.items(), strict=True):
+        for index, size in enumerate(sizes):
+            of_size = table[table["size"] == size]
+            heights = [rows.index(row) + (index - (len(sizes) - 1) / 2) * 0.8 / len(sizes)
+                       for row in zip(of_size["schedule"], of_size["arm"], strict=True)]  # fmt: skip
+            reach = np.nan_to_num(np.stack([of_size["gain"] - of_size["low"], of_size["high"] - of_size["gain"]]), posinf=0, neginf=0)
+            color = figures.PALETTE[index % len(figures.PALETTE)]
+            axes.errorbar(of_size["gain"], heights, xerr=reach, fmt="o", ms=3, lw=0.8, color=color, label=f"d = {size}")
+        axes.axvline(0, color="0.7", lw=0.5)
+        axes.set_xlabel(f"gain in {labels[number]}")
+        axes.locator_params(axis="x", nbins=4)
+    names = [arm if schedule == usual else f"{arm} ({schedule})" for schedule, arm in rows]
+    panels[0].set_yticks(range(len(rows)), names)
+    panels[0].invert_yaxis()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sizes))
+    return figure
