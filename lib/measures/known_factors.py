@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.metrics import mutual_info_score
 
 BINS = 20
 TREES = 50
@@ -92,12 +91,13 @@ def mutual_information_gap(codes, factors, *, bins: int = BINS) -> float:
     codes, columns = _checked(codes, factors)
     if codes.shape[1] < 2:
         return float("nan")
-    units = [_binned(unit, bins) for unit in codes.T]
+    units = np.stack([_one_hot(_binned(unit, bins), bins) for unit in codes.T])
     gaps = []
     for column in columns:
-        factor = column if column.dtype.kind in "iu" else _binned(column, bins)
-        second, first = np.sort([mutual_info_score(factor, unit) for unit in units])[-2:]
-        gaps.append((first - second) / mutual_info_score(factor, factor))
+        classes = np.unique(column, return_inverse=True)[1] if column.dtype.kind in "iu" else _binned(column, bins)
+        factor = _one_hot(classes, int(classes.max()) + 1)
+        second, first = np.sort(_mutual_information(units, factor))[-2:]
+        gaps.append((first - second) / _mutual_information(factor[None], factor)[0])
     return float(np.mean(gaps))
 
 
@@ -113,6 +113,18 @@ def _concentration(rows):
 def _weighted(values, weights):
     counts = weights > 0
     return float((values[counts] * weights[counts]).sum() / weights.sum()) if counts.any() else float("nan")
+
+
+def _one_hot(classes, count):
+    """(count, n), a row a class."""
+    return (classes == np.arange(count)[:, None]).astype(float)
+
+
+def _mutual_information(units, factor):
+    """Of each unit (units, bins, n) with a factor (classes, n), in nats."""
+    joint = units @ factor.T / units.shape[2]
+    apart = joint.sum(2, keepdims=True) * joint.sum(1, keepdims=True)
+    return np.where(joint > 0, joint * np.log(np.divide(joint, apart, out=np.ones_like(joint), where=joint > 0)), 0).sum((1, 2))
 
 
 def _binned(values, bins):

@@ -29,8 +29,8 @@ def rank_similarity(first, second) -> np.ndarray:
 
 def structural_similarity(first, second) -> np.ndarray:
     """SSIM of two maps scaled to their range (Wang et al., 2004; Gaussian window of 11 places, on a common grid), (n,), at most 1."""
-    scaled = [_on_grid(one)[:, None] for one in _pairs(first, second)]
-    return structural_similarity_index_measure(*scaled, data_range=1.0, reduction="none").reshape(-1).numpy()
+    scaled = [_on_grid(one)[:, None].float() for one in _pairs(first, second)]  # a sixth of the time of double
+    return structural_similarity_index_measure(*scaled, data_range=1.0, reduction="none").reshape(-1).double().numpy()
 
 
 def edge_similarity(first, second) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import mutual_info_score
 
 from lib.measures.known_factors import dci, importances, mutual_information_gap
 
@@ -61,6 +62,16 @@ def test_gap_of_independent_factors_is_one_and_of_a_copied_unit_is_zero():
     classes = np.random.default_rng(3).integers(0, 4, (5000, 2))
     assert mutual_information_gap(classes.astype(float), classes) == pytest.approx(1, abs=0.01)
     assert np.isnan(mutual_information_gap(factors[:, :1], factors))
+
+
+def test_gap_is_that_of_the_mutual_information_of_a_library():
+    rng = np.random.default_rng(4)
+    classes = rng.integers(0, 3, 500) * 7
+    codes = np.column_stack([rng.standard_normal(500) + classes, rng.random(500), classes // 14 + rng.random(500)])
+    binned = [np.digitize(unit, np.histogram_bin_edges(unit, 20)[1:-1]) for unit in codes.T]
+    told = sorted(mutual_info_score(classes, unit) for unit in binned)
+    expected = (told[-1] - told[-2]) / mutual_info_score(classes, classes)
+    assert mutual_information_gap(codes, classes[:, None]) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("call", "message"), [

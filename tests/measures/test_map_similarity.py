@@ -38,7 +38,7 @@ def test_structural_similarity_is_its_definition():
         covariance = local_mean(a * b) - mean_a * mean_b
         index = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4) / ((mean_a**2 + mean_b**2 + 1e-4) * (variances + 9e-4))
         expected.append(index.mean())
-    np.testing.assert_allclose(structural_similarity(ONE, OTHER), expected, atol=1e-6)
+    np.testing.assert_allclose(structural_similarity(ONE, OTHER), expected, atol=5e-6)  # float32
 
 
 @pytest.mark.parametrize("side", [4, 8, 28, 64])

@@ -64,7 +64,7 @@ def factors_of(scenes: Scenes) -> pd.DataFrame:
 
 def against_known_factors(
     encoders: Mapping[str, Encoder], looked_at: Pictures, scenes: Scenes, site: Site, strategy: Strategy, *, references: int = 8,
-    seed: int = 0,
+    most_units: int = 0, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Scores without labels beside scores with them.
 
@@ -75,6 +75,7 @@ def against_known_factors(
         site: of the attributions.
         strategy: of the attributions.
         references: noise pictures.
+        most_units: as in `scored_at`, for the scores without labels.
         seed: of everything random.
 
     Returns:
@@ -86,7 +87,7 @@ def against_known_factors(
     for name, encoder in encoders.items():
         inputs = {
             "encoder": encoder.identity, "looked at": looked_at.identity, "scenes": scenes.identity, "site": asdict(site),
-            "strategy": asdict(strategy), "references": references, "seed": seed,
+            "strategy": asdict(strategy), "references": references, "most_units": most_units, "seed": seed,
         }  # fmt: skip
 
         def make(encoder=encoder):
@@ -94,7 +95,7 @@ def against_known_factors(
             other = generator(seed, 106).permutation(len(scenes))
             chance = with_factors(codes, factors.iloc[other], scenes.labels[other], seed=seed)
             return [
-                as_row(scored(encoder, looked_at, site, strategy, references=references, seed=seed))
+                as_row(scored(encoder, looked_at, site, strategy, references=references, most_units=most_units, seed=seed))
                 | with_factors(codes, factors, scenes.labels, seed=seed)
                 | {f"{name} by chance": value for name, value in chance.items()}
             ]
