@@ -227,6 +227,8 @@ def _of_pictures(module, latent, pictures, sites, noise, samples, units, narrowe
         product = gradient if factor is None else gradient * factor[:, None]
         if strategy.pooled:
             product = product.sum(2, keepdim=True).clamp(min=0)
+        if strategy.samples == 1:
+            return product
         return torch.einsum("ns...,s->n...", product.unflatten(0, (len(pictures), -1)), weights.to(product))
 
     for site, place in zip(sites, places, strict=True):
@@ -299,7 +301,7 @@ def _products(code, places, units, sites):
     for gradient, site in zip(gradients, sites, strict=True):
         if gradient is None:
             raise ValueError(f"site: the latent code does not depend on {site}; expected a layer on its way")
-        if not torch.isfinite(gradient).all():
+        if not torch.isfinite(gradient.sum()):  # one pass over the numbers
             raise ValueError(f"site: found gradients of units {units[:5].tolist()} at {site} that are not finite; expected finite ones")
     return [_with_places(one[:, None] if len(units) == 1 else one.movedim(0, 1), axis=2) for one in gradients]
 
