@@ -18,7 +18,7 @@ from lib.attribution.strategies import GRADIENT, Strategy, gradient_flow
 
 ROWS = 32  # pictures times samples that are in a network at once
 _VECTORS = 32  # rows times units of one vector-Jacobian product: more gains nothing on a CPU (benchmarks/attribution_scores.py)
-_PRODUCT = 2**24  # numbers of a product with the Jacobian of a narrow layer that are in memory at once
+_PRODUCT = 2**23  # numbers of a product with the Jacobian of a narrow layer that are in memory at once
 _CHECKED = 1e-3  # relative, of a product with the Jacobian of a narrow layer; in float32 it is met within 1e-5
 
 
@@ -326,10 +326,9 @@ def _through(code, narrow, place, chosen, over_samples, name, site, *, averaged_
     step = max(1, _PRODUCT // lower[:, 0].numel())
     for start in range(0, len(chosen), step):
         wanted = slice(start, min(start + step, len(chosen)))
-        if shared:
-            yield wanted, torch.einsum("uk,nk...->nu...", upper[wanted], lower)
-        else:
-            yield wanted, over_samples(torch.einsum("nuk,nk...->nu...", upper[:, wanted], lower))
+        # As products of matrices: einsum would copy the Jacobian into another order each time.
+        product = torch.matmul(upper[wanted] if shared else upper[:, wanted], lower.flatten(2)).unflatten(2, lower.shape[2:])
+        yield wanted, product if shared else over_samples(product)
 
 
 def _check_all_flows(code, place, chosen, upper, lower, name):
