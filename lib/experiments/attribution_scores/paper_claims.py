@@ -10,6 +10,9 @@ After a quick run (one seed) and a review, and before `study` and `cifar10` were
 rivals on other pictures; drift, redundancy and noise of units' own are judged over all auto-encoders; the map that does not depend on the
 parameters is looked for without smoothing noise, as the specification has it, and with it as a second row; the gradient has to fall below
 the same bound; and planted rows say that they are so by construction.
+
+After another review, still before them: a tie no longer counts as above 0; areas without any spread get Wilson's interval; gains rest on
+the seeds at which they are defined; and the row on DCI's informativeness is new, since a probe of the class is near chance for most encoders.
 """
 
 from collections.abc import Sequence
