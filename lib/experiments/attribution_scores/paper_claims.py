@@ -12,7 +12,8 @@ parameters is looked for without smoothing noise, as the specification has it, a
 the same bound; and planted rows say that they are so by construction.
 
 After another review, still before them: a tie no longer counts as above 0; areas without any spread get Wilson's interval; gains rest on
-the seeds at which they are defined; and the row on DCI's informativeness is new, since a probe of the class is near chance for most encoders.
+the seeds at which they are defined; and the row on DCI's informativeness is new, since a probe of the class is near chance for most
+encoders.
 """
 
 from collections.abc import Sequence
