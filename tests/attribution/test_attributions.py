@@ -310,6 +310,26 @@ def test_activations_are_the_mean_over_the_same_noisy_pictures():
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-6, atol=1e-7)
 
 
+def test_activations_of_many_samples_are_taken_a_few_at_a_time():
+    module, seen = relu_network(), []
+    handle = module[0].register_forward_hook(lambda _layer, inputs, _output: seen.append(len(inputs[0])))
+    found = activations(module, module, PICTURES[:1], PICTURE, GRADIENT.but(samples=50), seed=3)
+    handle.remove()
+    t, e = draws((2, 8, 8), 50, seed=3)
+    torch.testing.assert_close(found[0], (t * (PICTURES[0] + 0.5 * e)).mean(0), rtol=1e-6, atol=1e-7)
+    assert max(seen) == module_under_test.ROWS
+
+
+def test_samples_stay_together_where_batch_norm_mixes_them():  # as the authors evaluate them (A9)
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, track_running_stats=False), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
+    module, seen = module.double(), []
+    handle = module[0].register_forward_hook(lambda _layer, inputs, _output: seen.append(len(inputs[0])))
+    unit_maps(module, module, PICTURES, Site("2"), GRADIENT.but(samples=5), rows=2)
+    activations(module, module, PICTURES, Site("2"), GRADIENT.but(samples=40))
+    handle.remove()
+    assert seen == [1, 5, 5, 5, 40, 40, 40]  # the first counts units
+
+
 def test_one_unit_and_one_picture_will_do():
     module = relu_network(units=1)
     assert whole(module, module, PICTURES[:1], PICTURE, GRADIENT).shape == (1, 1, 2, 8, 8)

@@ -104,6 +104,9 @@ def test_the_table_has_a_row_for_every_encoder_layer_and_strategy():
     assert row.informativeness == pytest.approx(alone.informativeness.value)
     assert row.disentanglement_low == pytest.approx(alone.disentanglement.low)
     assert row.depth == 1
+    sites = {"picture": PICTURE, "second": Site("second")}
+    pooled = experiments.scores_table({"one": small()}, pictures(), sites, [GRAD_CAM, GRADIENT], references=3)
+    assert pooled[["layer", "depth"]].to_numpy().tolist() == [["second", 1], ["picture", 0], ["second", 1]]
     assert np.isnan(table[table.strategy == "activation only"].disentanglement).all()
 
 
@@ -216,6 +219,11 @@ def test_copies_with_shared_noise_are_one_and_with_noise_of_their_own_are_not():
     assert (table.loc["different", "shared"]["scale-free"] > 0.01).all()
 
 
+def test_units_with_noise_of_their_own_share_t():
+    table = experiments.identical_units(small(), pictures(), samples=[3], noise=0.0, draws=2)
+    assert (table[table.units == "copies"]["scale-free"].abs() < 1e-6).all()
+
+
 def test_more_samples_spread_less():
     table = experiments.spread_over_draws(small(), pictures(), PICTURE, samples=[1, 30], noises=[0.0, 0.5], draws=6, references=3)
     spread = table.set_index(["samples", "noise"])
@@ -265,20 +273,26 @@ def test_a_code_of_the_factors_is_found_to_be_one():
         {"told": encoder}, scenes.take(np.arange(4)), scenes, PICTURE, PLAIN_GRADIENT, references=3
     ).to_dict("records")
     assert row["DCI disentanglement"] > 0.85
+    assert row["DCI informativeness by chance"] < row["DCI informativeness"] - 0.3
+    assert row["MIG by chance"] < 0.1
     assert row["MIG"] > 0.9
     assert row["disentanglement"] == pytest.approx(1, abs=1e-6)
 
 
 def test_arms_have_names_and_weights():
-    names = ["both", "sham", "scale-free", "only_var"]
+    names = ["both", "sham", "scale-free", "noise (R4)", "only_var", "only_noise (R3)"]
     arms = {arm.name: arm for arm in experiments.arms_of(["normal", *names], [0.1, 1.0])}
-    with_task = names[:3]  # without one, the weight is only a rate
+    with_task = names[:4]  # without one, the weight is only a rate
     assert list(arms) == ["normal", *(f"{name}, 0.1" for name in names), *(f"{name}, 1" for name in with_task)]
     assert arms["both, 0.1"].informativeness == arms["both, 0.1"].disentanglement == 0.1
     assert arms["sham, 1"].sham
     assert not arms["both, 1"].sham
     assert arms["scale-free, 1"].score == "scale-free"
     assert not arms["only_var, 0.1"].task
+    assert arms["only_noise (R3), 0.1"].informativeness == -0.1
+    assert not arms["only_noise (R3), 0.1"].task
+    assert arms["noise (R4), 1"].summed_references
+    assert arms["noise (R4), 1"].informativeness == 1
     with pytest.raises(ValueError, match="arms: found 'best'"):
         experiments.arms_of(["best"], [1.0])
 

@@ -12,7 +12,7 @@ from lib.attribution.strategies import Strategy
 from lib.constrained_training import against_summed_references
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
-from lib.experiments.attribution_scores.looking import in_picture_units, looks, noise_pictures
+from lib.experiments.attribution_scores.looking import in_picture_units, looks, noise_pictures, remembered_of
 from lib.measures.attribution_scores import disentanglement, informativeness
 from lib.statistics import student_mean
 
@@ -95,15 +95,19 @@ def with_quirks(
 def quirk_table(encoder: Encoder, pictures: Pictures, site: Site, strategy: Strategy, **settings) -> pd.DataFrame:
     """Both scores with each quirk alone: quirk, and informativeness and disentanglement with _low and _high (Student's over pictures), and
     as shares of the score without quirks."""
-    rows = []
-    for name, quirks in EACH.items():
-        row = {"quirk": name}
-        for score, values in zip(("informativeness", "disentanglement"), with_quirks(
-            encoder, pictures, site, strategy, quirks=quirks, **settings), strict=True):  # fmt: skip
-            one = student_mean(values)
-            row |= {score: one.value, f"{score}_low": one.low, f"{score}_high": one.high}
-        rows.append(row)
-    table = pd.DataFrame(rows)
+
+    def make():
+        rows = []
+        for name, quirks in EACH.items():
+            row = {"quirk": name}
+            found = with_quirks(encoder, pictures, site, strategy, quirks=quirks, **settings)
+            for score, values in zip(("informativeness", "disentanglement"), found, strict=True):
+                one = student_mean(values)
+                row |= {score: one.value, f"{score}_low": one.low, f"{score}_high": one.high}
+            rows.append(row)
+        return rows
+
+    table = remembered_of(encoder, pictures, "attribution_quirks", make, quirk_table, site, strategy, **settings)
     return table.assign(**{f"{score}, of none": table[score] / table[score].iloc[0] for score in ("informativeness", "disentanglement")})
 
 

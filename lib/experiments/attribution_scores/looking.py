@@ -1,6 +1,6 @@
 """Encoders, layers, pictures and noise of notebook 02, brought together: where an encoder looks, and how that scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -176,15 +176,12 @@ def scores_table(
         for strategy in strategies:
             if not (possible := where_possible(sites, strategy)):
                 continue
-            inputs = {
-                "encoder": encoder.identity, "pictures": pictures.identity, "sites": [asdict(site) for site in possible.values()],
-                "strategy": asdict(strategy), **settings,
-            }  # fmt: skip
 
             def make(encoder=encoder, strategy=strategy, possible=possible):
                 return [as_row(scores) for scores in scored_at(encoder, pictures, list(possible.values()), strategy, **settings)]
 
-            rows = remembered("attribution_scores", inputs, make, code=[*CODE, *code_of(encoder)])
+            where = [*possible.values(), strategy]
+            rows = remembered_of(encoder, pictures, "attribution_scores", make, scores_table, *where, **settings)
             depths = [list(sites).index(layer) for layer in possible]
             tables.append(rows.assign(encoder=name, layer=list(possible), depth=depths, strategy=strategy.name))
     table = pd.concat(tables, ignore_index=True)
@@ -225,19 +222,26 @@ def robustness_table(encoders: Mapping[str, Encoder], pictures: Pictures, site: 
     Returns:
         One row each: encoder, noise, percentiles, informativeness, floor, excess with _low and _high, and separation.
     """
-    rows = []
+    tables = []
     for name, encoder in encoders.items():
-        for noise in NOISES:
-            for percentiles in (None, (1.0, 99.0)):
-                one = as_row(scored(encoder, pictures, site, strategy, noise=noise, percentiles=percentiles, **settings))
-                rows.append({"encoder": name, "noise": noise, "percentiles": "none" if percentiles is None else "1 to 99"} | one)
+
+        def make(encoder=encoder):
+            return [
+                {"noise": noise, "percentiles": "none" if percentiles is None else "1 to 99"}
+                | as_row(scored(encoder, pictures, site, strategy, noise=noise, percentiles=percentiles, **settings))
+                for noise in NOISES
+                for percentiles in (None, (1.0, 99.0))
+            ]
+
+        table = remembered_of(encoder, pictures, "attribution_robustness", make, robustness_table, site, strategy, **settings)
+        tables.append(table.assign(encoder=name))
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     for noise in NOISES:
         others = noise_pictures(noise, settings.get("references", 8), pictures, seed=settings.get("seed", 0))
         one = as_row(attribution_scores(_edges(pixels), _edges(others)))
-        rows.append({"encoder": "edges of the picture", "noise": noise, "percentiles": "none"} | one)
+        tables.append(pd.DataFrame([{"encoder": "edges of the picture", "noise": noise, "percentiles": "none"} | one]))
     shown = ["encoder", "noise", "percentiles", "informativeness", "floor", "excess", "excess_low", "excess_high", "separation"]
-    return pd.DataFrame(rows)[shown]
+    return pd.concat(tables, ignore_index=True)[shown]
 
 
 def _edges(pixels):
@@ -262,12 +266,34 @@ def share_on_object(encoders: Mapping[str, Encoder], scenes: Scenes, strategy: S
     pixels = scenes.read(np.arange(len(scenes)))
     tables = []
     for name, encoder in encoders.items():
-        total = aggregate(looks(encoder, pixels, PICTURE, strategy, seed=seed)).numpy()
-        share, area = (total * objects).sum((1, 2)) / total.sum((1, 2)), objects.mean((1, 2))
-        tables.append(pd.DataFrame({
-            "encoder": name, "picture": np.arange(len(scenes)), "share": share, "area": area, "concentration": share / area,
-        }))  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+
+        def make(encoder=encoder):
+            total = aggregate(looks(encoder, pixels, PICTURE, strategy, seed=seed)).numpy()
+            share, area = (total * objects).sum((1, 2)) / total.sum((1, 2)), objects.mean((1, 2))
+            table = pd.DataFrame({"picture": np.arange(len(scenes)), "share": share, "area": area, "concentration": share / area})
+            return table.to_dict("records")
+
+        rows = remembered_of(encoder, scenes, "attribution_on_object", make, share_on_object, strategy, seed=seed)
+        tables.append(rows.assign(encoder=name))
+    return pd.concat(tables, ignore_index=True)[["encoder", "picture", "share", "area", "concentration"]]
+
+
+def remembered_of(
+    encoder: Encoder, pictures: Pictures, kind: str, make: Callable[[], list[dict]], function: Callable, *where: Site | Strategy, **settings
+) -> pd.DataFrame:
+    """Rows on an encoder and pictures, kept in the cache (`remembered`).
+
+    Args:
+        encoder: the network.
+        pictures: what it looks at.
+        kind: names a folder of the cache.
+        make: makes the rows.
+        function: that defines them; they are made anew when its module changes.
+        where: sites and strategies, of which the rows are.
+        settings: plain values that `make` depends on.
+    """
+    inputs = {"encoder": encoder.identity, "pictures": pictures.identity, "where": [asdict(one) for one in where]} | settings
+    return remembered(kind, inputs, make, code=[*CODE, function, *code_of(encoder)])
 
 
 def as_row(scores: AttributionScores) -> dict[str, float]:

@@ -14,7 +14,7 @@ from lib.attribution.sites import Site
 from lib.attribution.strategies import Strategy
 from lib.datasets.pictures import Pictures
 from lib.encoders.encoder import Encoder
-from lib.experiments.attribution_scores.looking import looks
+from lib.experiments.attribution_scores.looking import looks, remembered_of
 from lib.keyed_random import generator
 from lib.measures.attribution_scores import scale_free_disentanglement
 
@@ -110,14 +110,20 @@ def redundancy_table(
     pixels = np.asarray(pictures.read(np.arange(len(pictures))))
     tables = []
     for key, encoder in encoders.items():
-        maps = looks(encoder, pixels, site, strategy, seed=seed)
-        live = np.flatnonzero(live_units(maps).numpy())
-        found = {"intact": scale_free_disentanglement(maps[:, live]).numpy()}
-        for way, change in (("replaced", half_replaced), ("copied", half_copied)):
-            several = []
-            for draw in range(draws):
-                changed = looks(change(encoder, units, among=live, seed=seed + draw), pixels, site, strategy, seed=seed)
-                several.append(scale_free_disentanglement(changed[:, live_units(changed)]).numpy())
-            found[way] = np.mean(several, axis=0)
-        tables.append(pd.DataFrame(found).assign(key=key, picture=np.arange(len(pixels))))
+
+        def make(encoder=encoder):
+            maps = looks(encoder, pixels, site, strategy, seed=seed)
+            live = np.flatnonzero(live_units(maps).numpy())
+            found = {"intact": scale_free_disentanglement(maps[:, live]).numpy()}
+            for way, change in (("replaced", half_replaced), ("copied", half_copied)):
+                several = []
+                for draw in range(draws):
+                    changed = looks(change(encoder, units, among=live, seed=seed + draw), pixels, site, strategy, seed=seed)
+                    several.append(scale_free_disentanglement(changed[:, live_units(changed)]).numpy())
+                found[way] = np.mean(several, axis=0)
+            return pd.DataFrame(found).assign(picture=np.arange(len(pixels))).to_dict("records")
+
+        kept = {"units": units, "draws": draws, "seed": seed}
+        rows = remembered_of(encoder, pictures, "attribution_redundancy", make, redundancy_table, site, strategy, **kept)
+        tables.append(rows.assign(key=key))
     return pd.concat(tables, ignore_index=True)
