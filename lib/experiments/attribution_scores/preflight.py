@@ -5,8 +5,10 @@ from lib.attribution.strategies import named
 from lib.constrained_training import BATCH_SIZE, Schedule
 from lib.datasets.pictures import Pictures
 from lib.drift import DRIFTS
+from lib.encoders import local
 from lib.experiments.attribution_scores.constrained import arms_of
 from lib.experiments.attribution_scores.looking import ACTIVATION
+from lib.experiments.attribution_scores.networks import sites
 from lib.figures import PALETTE
 
 
@@ -57,6 +59,9 @@ def check(settings, pictures: Pictures, grey: Pictures) -> None:
     for name in ("encoders", "compared"):
         for encoder in getattr(settings, name):
             _parsed(name, encoder)
+    for encoder in settings.encoders:
+        if encoder.startswith("local:"):
+            sites(settings.layers, _untrained(encoder))
     if not all(beta > 0 for beta in settings.betas):
         raise ValueError(f"betas: found {settings.betas}; expected numbers above 0")
     if settings.strong:
@@ -78,3 +83,11 @@ def _parsed(name, encoder):
     scheme = encoders.parse(encoder)[0]
     if scheme not in encoders.SCHEMES:
         raise ValueError(f"{name}: found {encoder!r}; expected one of {', '.join(f'{known}:' for known in encoders.SCHEMES)}")
+    if scheme == "local":
+        local.recipe_named(encoder)
+
+
+def _untrained(encoder):
+    """The network of a local encoder, without the minutes of its training; others are read within seconds anyway."""
+    kept = [part for part in encoder.split(",") if not part.startswith(("presentations=", "checkpoint="))]
+    return encoders.load(",".join([*kept, "presentations=0"]))
