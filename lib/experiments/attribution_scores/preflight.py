@@ -88,6 +88,6 @@ def _parsed(name, encoder):
 
 
 def _untrained(encoder):
-    """The network of a local encoder, without the minutes of its training; others are read within seconds anyway."""
-    kept = [part for part in encoder.split(",") if not part.startswith(("presentations=", "checkpoint="))]
+    """The layers of a local encoder without its training, and without its data, which they do not depend on; others are read quickly."""
+    kept = [part for part in encoder.split(",") if not part.startswith(("presentations=", "checkpoint=", "data="))]
     return encoders.load(",".join([*kept, "presentations=0"]))
