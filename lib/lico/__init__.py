@@ -1,0 +1,1 @@
+"""LICO, language-image consistency: a classifier whose feature maps are pulled towards what a text encoder says of its classes."""

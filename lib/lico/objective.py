@@ -1,0 +1,129 @@
+"""LICO's two losses on top of a classifier's: L = L_CE + alpha L_MM + beta L_OT (Lei et al., NeurIPS 2023).
+
+Everything here is on the side of the texts and is thrown away after training: what remains is the plain classifier.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lib.lico.controls import GivenText
+from lib.lico.diagnostics import mean_cosine
+from lib.lico.manifold import distances, log_similarities, matching_loss
+from lib.lico.mapping import HIDDEN, mapping_net
+from lib.lico.prompts import Prompts, TextFeatures
+from lib.lico.readings import ALL, CHANNELS, FLAT, OWN, Reading
+from lib.lico.temperature import Temperature
+from lib.lico.transport import transport_loss
+
+
+@dataclass(frozen=True)
+class ConsistencyLosses:
+    """Both losses of a batch, scalars with gradient, and what tells how training goes.
+
+    Args:
+        manifold, transport: L_MM and L_OT; 0 where their weight is.
+        total: alpha L_MM + beta L_OT, with the weights as they are at this step.
+        diagnostics: name -> number: the losses, t (temperature), iterations and error of Sinkhorn's algorithm, dead (share of channels),
+            channel cosine and token cosine (mean over pairs; both near 1 is the collapse that makes transport cheap).
+    """
+
+    manifold: torch.Tensor
+    transport: torch.Tensor
+    total: torch.Tensor
+    diagnostics: dict[str, float]
+
+
+class Consistency(nn.Module):
+    """The side of the texts: prompts, mapping net, temperature and both losses.
+
+    Args:
+        text: prompts, or given features.
+        shape: (N, H, W) of the maps.
+        reading: what LICO means.
+        hidden: width of the mapping net.
+
+    Raises:
+        ValueError: if maps are not spatial, or there is but one class.
+    """
+
+    def __init__(self, text: Prompts | GivenText, shape: tuple[int, int, int], reading: Reading, *, hidden: int = HIDDEN):
+        super().__init__()
+        if len(shape) != 3 or shape[1] * shape[2] < 2:
+            raise ValueError(f"shape: found {tuple(shape)}; expected maps (channels, height, width) of more than one place")
+        self.text, self.reading, self.shape = text, reading, tuple(shape)
+        places = shape[1] * shape[2]
+        self.mapping = mapping_net(text.width, places if reading.points == CHANNELS else shape[0], hidden=hidden, dropout=reading.dropout)
+        self.temperature = Temperature(reading.temperature, reading.initial, learnable=reading.learnable)
+
+    def forward(
+        self, maps: torch.Tensor, labels: torch.Tensor, *, order: torch.Tensor | None = None, share: float = 1.0, watch: bool = False
+    ) -> ConsistencyLosses:
+        """Both losses of a batch.
+
+        Args:
+            maps: (B, N, H, W) last feature maps.
+            labels: (B,) int64.
+            order: of the contexts, see `Prompts.order`.
+            share: of the weights, for a warm-up.
+            watch: compute the diagnostics, which cost a little.
+
+        Raises:
+            ValueError: if shapes disagree, there is one picture only, a label has no class, or a value is not finite.
+        """
+        reading = self.reading
+        if tuple(maps.shape[1:]) != self.shape or len(maps) != len(labels):
+            found = f"{tuple(maps.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"maps, labels: found shapes {found}; expected (B, *{self.shape}) and (B,)")
+        features = self.text(order)
+        classes = len(features.tokens)
+        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+            raise ValueError(f"labels: found {int(labels.min())} to {int(labels.max())}; expected 0 to {classes - 1}")
+        tokens, mask = self._tokens(features)
+        mapped = self.mapping(tokens)
+        if reading.mask_padding:
+            mapped = mapped * mask[:, :, None]
+        points = maps.flatten(2) if reading.points == CHANNELS else maps.flatten(2).mT
+        zero = maps.new_zeros((), dtype=torch.float32)
+        manifold = self._manifold(maps, points, mapped, features, labels) if reading.alpha else zero
+        moved = None
+        if reading.beta:
+            of_pictures = mapped.expand(len(labels), -1, -1) if reading.tokens == ALL else mapped[labels]
+            masks = (mask.expand(len(labels), -1) if reading.tokens == ALL else mask[labels]) if reading.mask_padding else None
+            moved = transport_loss(
+                points, of_pictures, masks, regularisation=reading.regularisation, iterations=reading.iterations,
+                tolerance=reading.tolerance, mask_dead=reading.mask_dead, gradient=reading.transport_gradient,
+            )  # fmt: skip
+        transport = moved.loss if moved else zero
+        found = {}
+        if watch:
+            found = {
+                "manifold": float(manifold.detach()), "transport": float(transport.detach()), "t": float(self.temperature.t.detach()),
+                "iterations": moved.transport.iterations if moved else 0, "error": float(moved.transport.error.max()) if moved else 0.0,
+                "dead": moved.dead if moved else 0.0, "channel cosine": mean_cosine(points), "token cosine": mean_cosine(mapped, mask),
+            }  # fmt: skip
+        return ConsistencyLosses(manifold, transport, share * (reading.alpha * manifold + reading.beta * transport), found)
+
+    def _tokens(self, features: TextFeatures):
+        """(classes, M, width) and their mask; with the summaries of all classes as tokens, (1, classes, width)."""
+        if self.reading.tokens == OWN:
+            return features.tokens, features.mask
+        if self.reading.tokens == ALL:
+            return features.summary[None], features.mask.new_ones(1, len(features.summary))
+        count = self.reading.contexts
+        rolled = self.text.rolled([1] * count if self.reading.rolls_alike else range(count))
+        return rolled, features.mask.new_ones(rolled.shape[:2])
+
+    def _manifold(self, maps, points, mapped, features, labels):
+        reading, scale = self.reading, self.temperature.scale
+        if reading.manifold == FLAT:
+            of_pictures, of_classes = points, mapped[0] if reading.tokens == ALL else mapped
+        else:
+            of_pictures, of_classes = maps.mean((2, 3)), features.summary
+        chosen = labels[labels] if reading.label_of_label else labels
+        settings = {"scaled": reading.scaled, "floored": reading.floored}
+        # Samples of a class have one text: distances between classes are looked up.
+        between = distances(of_classes, **settings)[chosen][:, chosen]
+        logs = (log_similarities(one, scale, sign=reading.sign) for one in (distances(of_pictures, **settings), between))
+        return matching_loss(*logs)

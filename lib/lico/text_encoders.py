@@ -1,0 +1,192 @@
+"""Text encoders whose input can be vectors instead of words, as learned prompts need, frozen; by name:
+
+| name | what it is |
+|---|---|
+| `local:clip,seed=0` | the small CLIP trained on scenes and their captions; it knows the words that captions use |
+| `open_clip:ViT-B-32/openai` | the text side of a network of open_clip, downloaded when first used |
+| `open_clip:FOLDER` | a folder with open_clip_config.json and open_clip_model.safetensors |
+| `hugging_face:NAME` | any text encoder of Hugging Face's transformers, by name or local folder (needs the package transformers) |
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lib.encoders import local
+from lib.encoders.recipe import tokenizer_of
+from lib.encoders.weights import weights_sha256
+
+
+class TextEncoder(nn.Module):
+    """A frozen text encoder, split where learned vectors enter.
+
+    Attributes:
+        name: for tables.
+        embedding_width: of a token's embedding, what goes in.
+        width: of what comes out.
+        longest: tokens of a text at most, with begin and end.
+        begin, end: numbers of the tokens around every text.
+        summary: which output stands for the whole text: "end", its last token's, or "mean", that of all its tokens.
+    """
+
+    name: str
+    embedding_width: int
+    width: int
+    longest: int
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    summary: str
+
+    def tokenize(self, text: str) -> list[int]:
+        """Numbers of the tokens of a text, without begin and end.
+
+        Raises:
+            ValueError: if it is too long.
+        """
+        raise NotImplementedError
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(...) token numbers -> (..., embedding_width), without their places."""
+        raise NotImplementedError
+
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(n, L, embedding_width) and (n, L) bool, what is not padding -> (n, L, width). L may be below `longest`."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """Always in eval mode: it is frozen."""
+        return super().train(False)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What determines its outputs."""
+        return {"text encoder": type(self).__name__, "weights": weights_sha256(self)}
+
+
+class ContrastiveText(TextEncoder):
+    """The text side of a CLIP of open_clip, whose attention looks back only: padding behind a text changes nothing, so it is cut.
+
+    Args:
+        clip: with `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`, itself or in `text`.
+        tokenizer: texts -> (n, length) numbers, the end token having the highest.
+        name: for tables.
+
+    Raises:
+        ValueError: if its attention is not causal.
+    """
+
+    summary = "end"
+
+    def __init__(self, clip: nn.Module, tokenizer: Callable[[Sequence[str]], torch.Tensor], name: str):
+        super().__init__()
+        tower = getattr(clip, "text", clip)
+        if getattr(tower, "attn_mask", None) is None:
+            raise ValueError(f"{name}: found a text encoder without a causal mask; expected a CLIP's, or hugging_face:NAME")
+        self.name, self._tokenizer = name, tokenizer
+        self.token_embedding, self.transformer, self.ln_final = tower.token_embedding, tower.transformer, tower.ln_final
+        self.positional_embedding, self.text_projection = tower.positional_embedding, tower.text_projection
+        self.register_buffer("attn_mask", tower.attn_mask, persistent=False)
+        self.longest, self.embedding_width = self.positional_embedding.shape
+        empty = self._row("")
+        self.begin, self.end = (int(empty[0]),), (int(empty[1]),)
+        projection = self.text_projection
+        self.width = (
+            self.embedding_width if projection is None
+            else projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
+        )  # fmt: skip
+        self.eval().requires_grad_(False)
+
+    def _row(self, text):
+        row = self._tokenizer([text])[0]
+        return row[: int(row.argmax()) + 1]
+
+    def tokenize(self, text):
+        found = self._row(text)[1:-1].tolist()
+        if len(found) > self.longest - 3:  # longer ones are cut silently
+            raise ValueError(f"text: found {len(found)} tokens or more in {text!r:.60}; expected at most {self.longest - 3}")
+        return found
+
+    def embed(self, tokens):
+        return self.token_embedding(tokens)
+
+    def forward(self, embeddings, mask):
+        length = embeddings.shape[1]
+        x = embeddings + self.positional_embedding[:length]
+        x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask[:length, :length]))
+        if self.text_projection is None:
+            return x
+        return self.text_projection(x) if isinstance(self.text_projection, nn.Linear) else x @ self.text_projection
+
+
+class HuggingFaceText(TextEncoder):
+    """A text encoder of transformers, by `inputs_embeds`: BERT and its kind, sentence encoders, CLIP's own text model.
+
+    Args:
+        model: whose output has `last_hidden_state`.
+        tokenizer: of the same.
+        name: for tables.
+    """
+
+    summary = "mean"
+
+    def __init__(self, model: nn.Module, tokenizer, name: str):
+        super().__init__()
+        self.name, self.model, self._tokenizer = name, model, tokenizer
+        table = model.get_input_embeddings()
+        self.embedding_width, self.width = table.embedding_dim, model.config.hidden_size
+        self.longest = min(int(tokenizer.model_max_length), getattr(model.config, "max_position_embeddings", 512))
+        around = tokenizer.build_inputs_with_special_tokens([])
+        half = (len(around) + 1) // 2
+        self.begin, self.end = tuple(around[:half]), tuple(around[half:])
+        self.eval().requires_grad_(False)
+
+    def tokenize(self, text):
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        if len(found) > self.longest - len(self.begin) - len(self.end):
+            raise ValueError(f"text: found {len(found)} tokens in {text!r:.60}; expected at most {self.longest - 2}")
+        return found
+
+    def embed(self, tokens):
+        return self.model.get_input_embeddings()(tokens)
+
+    def forward(self, embeddings, mask):
+        return self.model(inputs_embeds=embeddings, attention_mask=mask.long()).last_hidden_state
+
+
+def load(source: str, *, device: str = "cpu") -> TextEncoder:
+    """A text encoder by name, see the table above.
+
+    Raises:
+        ValueError: if the name is unknown.
+        FileNotFoundError: if weights are neither on this machine nor in reach.
+        ImportError: if transformers is needed and not installed.
+    """
+    scheme, _, rest = source.partition(":")
+    if source.startswith("local:clip"):
+        tokenizer = tokenizer_of(local.training_pictures(local.recipe_named(source)))
+        return ContrastiveText(local.objective_of(source).clip, tokenizer, source).to(device)
+    if scheme == "open_clip" and rest:
+        from lib.image_text_similarity import _open_clip
+
+        network, _, tokenizer = _open_clip(rest, device)
+        return ContrastiveText(network, tokenizer, source).to(device)
+    if scheme == "hugging_face" and rest:
+        return _hugging_face(rest, source).to(device)
+    raise ValueError(f"source: found {source!r}; expected local:clip, open_clip:MODEL/TAG, open_clip:FOLDER or hugging_face:NAME")
+
+
+def _hugging_face(wanted, name):
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise ImportError(f"{name}: needs the package transformers, which is not installed; pip install transformers") from error
+    try:
+        model, tokenizer = AutoModel.from_pretrained(wanted, use_safetensors=True), AutoTokenizer.from_pretrained(wanted)
+    except (OSError, ValueError) as error:
+        help_ = "name a local folder with config.json, model.safetensors and the tokenizer's files"
+        raise FileNotFoundError(f"{name}: cannot be loaded ({error})\nWhat helps: {help_}") from error
+    model = model.get_text_model() if hasattr(model, "get_text_model") else getattr(model, "text_model", model)
+    label = Path(wanted).name if Path(wanted).is_dir() else wanted
+    return HuggingFaceText(model, tokenizer, f"hugging_face:{label}")
