@@ -137,7 +137,7 @@ class HuggingFaceText(TextEncoder):
         table = model.get_input_embeddings()
         self.embedding_width, self.width = table.embedding_dim, model.config.hidden_size
         self.longest = min(int(tokenizer.model_max_length), getattr(model.config, "max_position_embeddings", 512))
-        around = tokenizer.build_inputs_with_special_tokens([])
+        around = tokenizer("")["input_ids"]
         half = (len(around) + 1) // 2
         self.begin, self.end = tuple(around[:half]), tuple(around[half:])
         self.eval().requires_grad_(False)
@@ -181,7 +181,7 @@ def _hugging_face(wanted, name):
     try:
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
-        raise ImportError(f"{name}: needs the package transformers, which is not installed; pip install transformers") from error
+        raise ImportError(f"{name}: needs the package transformers, which is not installed; pip install '.[text]'") from error
     try:
         model, tokenizer = AutoModel.from_pretrained(wanted, use_safetensors=True), AutoTokenizer.from_pretrained(wanted)
     except (OSError, ValueError) as error:
