@@ -1,0 +1,262 @@
+"""Training a classifier with and without LICO: the same initial weights, order and augmentation, whatever stands beside the cross-entropy.
+
+SGD with momentum and the paper's learning rate (specs/lico.md, 2.4). Everything random belongs to (seed, step): with both weights 0 the
+weights are those of plain training, bit for bit.
+"""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from lib.attribution.sites import evaluating
+from lib.devices import training_threads
+from lib.keyed_random import generator, keys
+from lib.lico.backbones import Backbone
+from lib.lico.objective import Consistency
+from lib.lico.schedule import seven_sixteenths_cosine
+from lib.lico.sham import Sham
+
+Loader = Callable[[np.ndarray, torch.Generator | None], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast; the defaults are the paper's.
+
+    Args:
+        steps: of the optimiser.
+        batch_size: pictures a step; the paper has 128 for ImageNet and 64 else.
+        learning_rate: eta_0 of `seven_sixteenths_cosine`.
+        momentum, weight_decay: of SGD.
+        clip: largest norm of the gradient, 0: none.
+        average: decay of a moving average of the weights, which then are the result (the released code: 0.999); 0: none.
+        watch: diagnostics are recorded every so many steps, and good weights kept.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 0.03
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip: float = 0.0
+    average: float = 0.0
+    watch: int = 50
+
+    def __post_init__(self):
+        for name, least in (("steps", 1), ("batch_size", 2), ("watch", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: found {getattr(self, name)}; expected at least {least}")
+        for name, fine in (
+            ("learning_rate", 0 < self.learning_rate < math.inf), ("momentum", 0 <= self.momentum < 1),
+            ("weight_decay", 0 <= self.weight_decay < math.inf), ("clip", 0 <= self.clip < math.inf), ("average", 0 <= self.average < 1),
+        ):  # fmt: skip
+            if not fine:
+                raise ValueError(f"{name}: found {getattr(self, name)}; expected a number in its range")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier after training.
+
+    Args:
+        backbone: with its weights, in eval mode, without gradient and without the side of the texts.
+        history: a row for every watched step: step, rate, cross entropy, loss, and the diagnostics of `ConsistencyLosses`.
+        stopped: "" or why training ended early; the weights are then the last good ones.
+    """
+
+    backbone: Backbone
+    history: pd.DataFrame
+    stopped: str
+
+
+def train(
+    backbone: Backbone, load: Loader, labels: np.ndarray, plan: Plan, *, consistency: Consistency | Sham | None = None, seed: int = 0,
+    name: str = "training", device: str = "",
+) -> Trained:  # fmt: skip
+    """Minimise L_CE + alpha L_MM + beta L_OT.
+
+    With several processes (accelerate launch) each takes its part of the batch, and L_MM compares the pictures of a process.
+
+    Args:
+        backbone: trained in place.
+        load: row numbers (n,) and a generator, for augmentation -> (n, 3, side, side) as the network takes them.
+        labels: (pictures,) integers from 0.
+        plan: how.
+        consistency: the side of the texts, trained with it; None, or both of its weights 0, is plain training.
+        seed: of the order, the augmentation, dropout and the orders of contexts (the initial weights are the caller's).
+        name: shown by the progress bar and in errors.
+        device: "cpu", or "" for an accelerator where there is one.
+
+    Returns:
+        What is left. A loss that is not finite ends training with a warning, and the last good weights stay.
+
+    Raises:
+        ValueError: if there are fewer pictures than one batch, or one class only.
+        FloatingPointError: if the first loss is not finite already.
+    """
+    labels = np.asarray(labels)
+    if len(labels) < plan.batch_size:
+        raise ValueError(f"labels: found {len(labels)} pictures; expected at least one batch of {plan.batch_size}")
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"labels: found {len(np.unique(labels))} class; expected at least two")
+    if consistency is not None and not (consistency.reading.alpha or consistency.reading.beta):
+        consistency = None
+    with training_threads():
+        accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+        modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency]))
+        parameters = [one for one in modules.parameters() if one.requires_grad]
+        optimizer = torch.optim.SGD(parameters, plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
+        schedule = seven_sixteenths_cosine(optimizer, plan.steps)
+        module, optimizer = accelerator.prepare(backbone.module, optimizer)
+        wrapped = backbone if module is backbone.module else replace(backbone, module=module, layer=f"module.{backbone.layer}")
+        side = None if consistency is None else accelerator.prepare(consistency)
+        moving = get_ema_multi_avg_fn(plan.average)
+        average = AveragedModel(backbone.module, multi_avg_fn=moving, use_buffers=True) if plan.average else None
+        modules.train()
+        watched, good, stopped = [], None, ""
+        bar = tqdm(range(plan.steps), desc=name, mininterval=1, leave=False, disable=None if accelerator.is_main_process else True)
+        for step in bar:
+            rows = batch_rows(len(labels), plan.batch_size, step, seed)[accelerator.process_index :: accelerator.num_processes]
+            watch = step % plan.watch == 0 or step == plan.steps - 1
+            x = load(rows, _generator(seed, step, accelerator.process_index)).to(accelerator.device)
+            y = torch.from_numpy(labels[rows]).to(accelerator.device)
+            loss, found = _losses(wrapped, side, consistency, x, y, step, plan, seed, watch=watch)
+            if not torch.isfinite(loss):
+                stopped = f"the loss at step {step} of {plan.steps} is {loss.item()}"
+                break
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(loss)
+            if plan.clip:
+                accelerator.clip_grad_norm_(parameters, plan.clip)
+            if watch:
+                watched.append({"step": step, "rate": schedule.get_last_lr()[0], **found})
+                good = _state(backbone.module) if _finite(backbone.module) else good
+            optimizer.step()
+            schedule.step()
+            if consistency is not None:
+                consistency.temperature.hold()
+            if average is not None:
+                average.update_parameters(backbone.module)
+        if not stopped and not _finite(backbone.module):
+            stopped = f"weights after step {plan.steps} are not finite"
+        if stopped and good is None:
+            raise FloatingPointError(f"{name}: {stopped}; expected a finite number (lower the learning rate, alpha or beta?)")
+        if stopped:
+            warnings.warn(f"{name}: {stopped}; the weights of step {watched[-1]['step']} are kept", stacklevel=2)
+            backbone.module.load_state_dict(good)
+        elif average is not None:
+            backbone.module.load_state_dict(average.module.state_dict())
+        backbone.module.eval().requires_grad_(False)
+    return Trained(backbone, pd.DataFrame(watched), stopped)
+
+
+def batch_rows(count: int, size: int, step: int, seed: int) -> np.ndarray:
+    """Rows of a step: every epoch goes through all pictures in an order of its own, and what does not fill a batch waits for another."""
+    epoch, place = divmod(step, count // size)
+    return np.sort(generator(seed, 115, epoch).permutation(count)[place * size : (place + 1) * size])
+
+
+def gradient_norms(
+    backbone: Backbone, load: Loader, labels: np.ndarray, plan: Plan, consistencies: dict[str, Consistency | Sham], *, trained: str,
+    steps: int = 100, seed: int = 0,
+) -> dict[str, float]:  # fmt: skip
+    """Mean norm over the first steps of what each consistency adds to the gradient of the backbone, all at the same weights.
+
+    A copy of the backbone is trained with one of them; nothing of the caller's is changed. This is what the weight of a sham is set by.
+
+    Args:
+        backbone, load, labels, plan, seed: as in `train`.
+        consistencies: by name, each with its own side of the texts.
+        trained: the name of the one whose steps are taken.
+        steps: how many, at most those of the plan.
+    """
+    backbone = replace(backbone, module=copy.deepcopy(backbone.module).train())
+    consistencies = {name: copy.deepcopy(one).train() for name, one in consistencies.items()}
+    weights = [one for one in backbone.module.parameters() if one.requires_grad]
+    taking = [one for one in consistencies[trained].parameters() if one.requires_grad]
+    optimizer = torch.optim.SGD([*weights, *taking], plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
+    schedule = seven_sixteenths_cosine(optimizer, plan.steps)
+    norms = {name: [] for name in consistencies}
+    with training_threads():
+        for step in range(min(steps, plan.steps)):
+            rows = batch_rows(len(labels), plan.batch_size, step, seed)
+            x, y = load(rows, _generator(seed, step, 0)), torch.from_numpy(labels[rows])
+            torch.manual_seed(int(keys(seed, 116, step) >> np.uint64(1)))
+            maps, logits = backbone.look(x)
+            for name, one in consistencies.items():
+                added = _added(one, one, maps, y, step, plan, seed, watch=False).total
+                found = torch.autograd.grad(added, weights, retain_graph=True, allow_unused=True)
+                norms[name].append(math.sqrt(sum(float(part.square().sum()) for part in found if part is not None)))
+                if name == trained:
+                    of_step = added
+            optimizer.zero_grad(set_to_none=True)
+            (cross_entropy(logits, y) + of_step).backward()
+            optimizer.step()
+            schedule.step()
+            consistencies[trained].temperature.hold()
+    return {name: float(np.mean(values)) for name, values in norms.items()}
+
+
+def accuracy(backbone: Backbone, load: Loader, labels: np.ndarray, *, batch_size: int = 512) -> float:
+    """Share of the pictures whose class a classifier tells; load is called without a generator, for pictures as they are."""
+    return float((predictions(backbone, load, len(labels), batch_size=batch_size).argmax(1) == labels).mean())
+
+
+@torch.no_grad()
+def predictions(backbone: Backbone, load: Loader, count: int, *, batch_size: int = 512) -> np.ndarray:
+    """(count, classes) probabilities."""
+    device = next(backbone.module.parameters()).device
+    with evaluating(backbone.module):
+        parts = [
+            backbone.module(load(np.arange(start, min(start + batch_size, count)), None).to(device)).softmax(1).cpu().numpy()
+            for start in range(0, count, batch_size)
+        ]
+    return np.concatenate(parts)
+
+
+def _losses(backbone, side, consistency, x, y, step, plan, seed, *, watch):
+    torch.manual_seed(int(keys(seed, 116, step) >> np.uint64(1)))
+    maps, logits = backbone.look(x)
+    loss = task = cross_entropy(logits, y)
+    found = {"cross entropy": float(task.detach())} if watch else {}
+    if side is not None:
+        losses = _added(side, consistency, maps, y, step, plan, seed, watch=watch)
+        loss = task + losses.total
+        found |= losses.diagnostics
+    return loss, found | ({"loss": float(loss.detach())} if watch else {})
+
+
+def _added(side, consistency, maps, labels, step, plan, seed, *, watch):
+    """What a consistency says of a batch; its dropout has random numbers of its own, so that the backbone's stay the same without it."""
+    reading = consistency.reading
+    torch.manual_seed(int(keys(seed, 117, step) >> np.uint64(1)))
+    rising = reading.warm_up * plan.steps
+    share = min(1.0, (step + 1) / rising) if rising else 1.0
+    order = consistency.text.order(seed, step) if reading.permuted else None
+    return side(maps, labels, order=order, share=share, watch=watch)
+
+
+def _generator(seed, step, process):
+    return torch.Generator().manual_seed(int(keys(seed, 118, step, process) >> np.uint64(1)))
+
+
+def _state(module):
+    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+
+
+def _finite(module):
+    return all(value.isfinite().all() for value in module.state_dict().values())

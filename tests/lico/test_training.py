@@ -1,0 +1,313 @@
+"""Training with and without LICO: what is shared, what is left, what is stopped."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib.encoders.wide_networks import activation_first_resnet18, wide_resnet
+from lib.lico.backbones import BACKBONES, Backbone, backbone
+from lib.lico.controls import GivenText, random_text
+from lib.lico.objective import Consistency
+from lib.lico.prompts import Prompts
+from lib.lico.readings import PAPER
+from lib.lico.sham import Sham, random_distances
+from lib.lico.training import Plan, accuracy, batch_rows, gradient_norms, predictions, train
+from tests.lico.conftest import NAMES
+
+COUNT = 96
+LABELS = np.arange(COUNT) % 4
+PICTURES = torch.from_numpy(np.random.default_rng(0).standard_normal((COUNT, 3, 32, 32)).astype(np.float32)) * 0.3
+PICTURES[np.arange(COUNT), LABELS % 3] += torch.from_numpy(np.where(LABELS == 3, -1.0, 1.0).astype(np.float32))[:, None, None]
+PLAN = Plan(steps=6, batch_size=16, watch=2)
+MILD = PAPER.but(contexts=3, beta=0.1)
+
+
+def load(rows, generator):
+    """With a generator, noise is added: augmentation that would show if random numbers were not shared."""
+    chosen = PICTURES[rows]
+    return chosen if generator is None else chosen + 0.1 * torch.randn(chosen.shape, generator=generator)
+
+
+class Tiny(nn.Module):
+    """With dropout, whose random numbers must not depend on what else is drawn."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(3, 8, 5, 8, 2), nn.BatchNorm2d(8), nn.ReLU())
+        self.dropout, self.linear = nn.Dropout(0.2), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.linear(self.dropout(self.maps(x).mean((2, 3))))
+
+
+def tiny(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Backbone("tiny", Tiny(), "maps", 32)
+
+
+def side(encoder, reading=MILD):
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return Consistency(Prompts(encoder, NAMES, contexts=3), tiny().shape(), reading)
+
+
+def state(one):
+    return {key: value.clone() for key, value in one.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_weights_of_zero_are_plain_training_bit_for_bit(encoder):
+    plain = train(tiny(), load, LABELS, PLAN)
+    nothing = train(tiny(), load, LABELS, PLAN, consistency=side(encoder, MILD.but(alpha=0.0, beta=0.0)))
+    assert same(state(plain.backbone.module), state(nothing.backbone.module))
+    some = train(tiny(), load, LABELS, PLAN, consistency=side(encoder))
+    assert not same(state(plain.backbone.module), state(some.backbone.module))
+
+
+def test_a_loss_that_has_no_gradient_to_the_maps_leaves_plain_training_too(encoder):
+    """As the released transport: the text side draws random numbers, and the backbone's are its own all the same."""
+    plain = train(tiny(), load, LABELS, PLAN)
+    released = train(tiny(), load, LABELS, PLAN, consistency=side(encoder, MILD.but(alpha=0.0, beta=1.0, transport_gradient=False)))
+    assert same(state(plain.backbone.module), state(released.backbone.module))
+
+
+def test_twice_is_the_same_and_another_seed_is_not(encoder):
+    first, second = (train(tiny(), load, LABELS, PLAN, consistency=side(encoder)) for _ in range(2))
+    assert same(state(first.backbone.module), state(second.backbone.module))
+    assert first.history.equals(second.history)
+    other = train(tiny(), load, LABELS, PLAN, consistency=side(encoder), seed=1)
+    assert not same(state(first.backbone.module), state(other.backbone.module))
+
+
+def test_what_should_be_trained_is_and_the_text_encoder_is_not(encoder):
+    both = side(encoder)
+    before, frozen = state(both), state(encoder)
+    train(tiny(), load, LABELS, PLAN, consistency=both)
+    moved = {key for key, value in state(both).items() if not torch.equal(value, before[key])}
+    assert {"text.contexts", "temperature.t", "mapping.0.weight", "mapping.3.bias"} <= moved
+    assert not any(key.startswith("text.encoder.") for key in moved)
+    assert same(state(encoder), frozen)
+
+
+def test_what_is_left_is_the_plain_classifier(encoder):
+    found = train(tiny(), load, LABELS, PLAN, consistency=side(encoder)).backbone
+    plain = Tiny().eval()
+    plain.load_state_dict(found.module.state_dict())
+    with torch.no_grad():
+        assert torch.equal(plain(PICTURES), found.module(PICTURES))
+    assert sum(one.numel() for one in found.module.parameters()) == sum(one.numel() for one in Tiny().parameters())
+    assert not any(one.requires_grad or one.grad is not None for one in found.module.parameters() if one.requires_grad)
+    assert not found.module.training
+
+
+def test_losses_fall_and_the_classes_are_learned(encoder):
+    plan = Plan(steps=120, batch_size=16, watch=20)
+    found = train(tiny(), load, LABELS, plan, consistency=side(encoder))
+    history = found.history
+    assert accuracy(found.backbone, load, LABELS) > 0.9
+    assert history["cross entropy"].iloc[-1] < history["cross entropy"].iloc[0] / 2
+    assert history["transport"].iloc[-1] < history["transport"].iloc[0]
+    assert history["step"].tolist() == [0, 20, 40, 60, 80, 100, 119]
+    assert history["rate"].iloc[-1] == pytest.approx(0.03 * np.cos(7 * np.pi * 119 / (16 * 120)))
+    assert {"t", "error", "dead", "channel cosine", "token cosine", "iterations"} <= set(history)
+
+
+def test_a_loss_that_is_not_finite_stops_and_the_last_good_weights_stay():
+    def load_until(rows, generator):
+        load_until.calls += 1
+        return load(rows, generator) * (torch.nan if load_until.calls > 5 else 1)
+
+    load_until.calls = 0
+    with pytest.warns(UserWarning, match="the loss at step 5 of 6 is nan; the weights of step 4 are kept"):
+        found = train(tiny(), load_until, LABELS, PLAN)
+    assert found.stopped == "the loss at step 5 of 6 is nan"
+    # Weights of a step are those that its loss was taken at.
+    expected = train_for(4)
+    assert all(torch.equal(value, expected[key]) for key, value in found.backbone.module.named_parameters())
+
+
+def train_for(steps):
+    """Weights after some steps of the plan, through the plan's own schedule."""
+    kept = {}
+
+    def watching(rows, generator):
+        watching.calls += 1
+        if watching.calls == steps + 1:
+            kept.update({"now": state(one.module)})
+        return load(rows, generator)
+
+    watching.calls = 0
+    one = tiny()
+    train(one, watching, LABELS, PLAN)
+    return kept["now"]
+
+
+def test_a_first_loss_that_is_not_finite_is_an_error():
+    with pytest.raises(FloatingPointError, match="the loss at step 0 of 6 is nan"):
+        train(tiny(), lambda rows, generator: load(rows, generator) * torch.nan, LABELS, PLAN)
+
+
+def test_an_average_of_the_weights_lags_behind():
+    last, averaged = (train(tiny(), load, LABELS, Plan(steps=6, batch_size=16, average=decay)) for decay in (0.0, 0.9))
+    start = state(tiny().module)["linear.weight"]
+    assert (averaged.backbone.module.linear.weight - start).norm() < (last.backbone.module.linear.weight - start).norm()
+
+
+def test_clipping_shortens_the_first_step():
+    free, clipped = (train(tiny(), load, LABELS, Plan(steps=1, batch_size=16, weight_decay=0, clip=clip)) for clip in (0.0, 1e-3))
+    start = state(tiny().module)
+    length = {
+        name: np.sqrt(sum(float((value - start[key]).square().sum()) for key, value in one.backbone.module.named_parameters()))
+        for name, one in (("free", free), ("clipped", clipped))
+    }
+    assert length["clipped"] == pytest.approx(0.03 * 1e-3, rel=1e-2)
+    assert length["free"] > 10 * length["clipped"]
+
+
+def test_a_warm_up_starts_small(encoder):
+    plan = Plan(steps=8, batch_size=16, watch=1)
+    rising = train(tiny(), load, LABELS, plan, consistency=side(encoder, MILD.but(warm_up=1.0))).history
+    shares = (rising["loss"] - rising["cross entropy"]) / (10 * rising["manifold"] + 0.1 * rising["transport"])
+    np.testing.assert_allclose(shares, np.arange(1, 9) / 8, rtol=1e-4)
+
+
+def test_every_epoch_has_every_picture_once_in_an_order_of_its_own():
+    first = [batch_rows(12, 4, step, 0) for step in range(3)]
+    second = [batch_rows(12, 4, step, 0) for step in range(3, 6)]
+    assert sorted(np.concatenate(first)) == list(range(12)) == sorted(np.concatenate(second))
+    assert [one.tolist() for one in first] != [one.tolist() for one in second]
+
+
+def test_predictions_are_those_of_eval_mode_in_batches():
+    one = tiny()
+    one.module.train()
+    whole = predictions(one, load, COUNT)
+    np.testing.assert_allclose(whole, predictions(one, load, COUNT, batch_size=7), atol=1e-6)
+    assert one.module.training
+    np.testing.assert_allclose(whole.sum(1), 1, atol=1e-6)
+
+
+def test_a_sham_of_matched_weight_pushes_as_hard(encoder):
+    start = tiny()
+    before = state(start.module)
+    both, sham = side(encoder), Sham(4, 5, start.shape(), MILD)
+    norms = gradient_norms(start, load, LABELS, PLAN, {"lico": both, "sham": sham}, trained="lico")
+    assert min(norms.values()) > 0
+    assert same(state(start.module), before)
+    weight = norms["lico"] / norms["sham"]
+    matched = Sham(4, 5, start.shape(), MILD, weight=weight)
+    again = gradient_norms(start, load, LABELS, PLAN, {"lico": both, "sham": matched}, trained="lico")
+    assert again["sham"] == pytest.approx(norms["lico"], rel=1e-4)
+    assert again["lico"] == norms["lico"]
+
+
+def test_the_gradient_norm_is_that_of_the_first_step(encoder):
+    start, both = tiny(), side(encoder)
+    one_step = gradient_norms(start, load, LABELS, PLAN, {"lico": both}, trained="lico", steps=1)["lico"]
+    captured = []
+
+    def keep(rows, generator):
+        captured.append(load(rows, generator))
+        return captured[-1]
+
+    train(copy.deepcopy(start), keep, LABELS, Plan(steps=1, batch_size=16))
+    # By two steps of plain SGD, with and without LICO, from the same weights.
+    plan = Plan(steps=6, batch_size=16, weight_decay=0, momentum=0, watch=1)
+    moved = {}
+    for name, consistency in (("plain", None), ("lico", copy.deepcopy(both))):
+        network = tiny()
+        stepped = []
+
+        def after_one(rows, generator, network=network, stepped=stepped):
+            stepped.append({key: value.detach().clone() for key, value in network.module.named_parameters()})
+            return load(rows, generator)
+
+        train(network, after_one, LABELS, plan, consistency=consistency)
+        moved[name] = stepped[1]
+    difference = np.sqrt(sum(float((moved["lico"][key] - moved["plain"][key]).square().sum()) for key in moved["plain"])) / 0.03
+    assert one_step == pytest.approx(difference, rel=1e-3)
+
+
+def test_random_distances_belong_to_the_labels_and_are_distances():
+    labels = torch.tensor([0, 1, 1, 2])
+    found = random_distances(labels)
+    assert torch.equal(found, random_distances(labels))
+    assert not torch.equal(found, random_distances(torch.tensor([0, 1, 2, 2])))
+    assert not torch.equal(found, random_distances(labels, seed=1))
+    assert torch.equal(found, found.T)
+    assert found.diagonal().abs().max() == 0
+    many = random_distances(torch.arange(200) % 7)
+    off = many[~torch.eye(200, dtype=torch.bool)]
+    assert 0 <= off.min() <= off.max() < 2
+    assert float(off.mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_given_text_trains_without_prompts():
+    both = Consistency(GivenText(random_text(4, 3, 16)), tiny().shape(), MILD)
+    found = train(tiny(), load, LABELS, PLAN, consistency=both)
+    assert not found.stopped
+
+
+@pytest.mark.parametrize(("name", "shape"), [
+    ("small", (32, 8, 8)), ("resnet20", (64, 8, 8)), ("wrn-28-2", (128, 8, 8)), ("parn-18", (512, 7, 7)),
+    ("torchvision:resnet50", (2048, 7, 7)),
+])  # fmt: skip
+def test_backbones_have_the_maps_of_the_table(name, shape):
+    one = backbone(name, 5)
+    before = state(one.module)
+    assert one.shape() == shape
+    assert same(before, state(one.module))
+    maps, logits = one.look(torch.randn(2, 3, one.side, one.side))
+    assert (tuple(maps.shape), tuple(logits.shape)) == ((2, *shape), (2, 5))
+    assert not dict(one.module.named_modules())[one.layer]._forward_hooks
+
+
+def test_a_backbone_belongs_to_its_seed():
+    one, again, other = backbone("small", 5), backbone("small", 5), backbone("small", 5, seed=1)
+    assert same(state(one.module), state(again.module))
+    assert not same(state(one.module), state(other.module))
+
+
+def test_wide_networks_have_the_published_numbers_of_weights():
+    # In millions: WRN-28-10 (Zagoruyko and Komodakis, table 4), WRN-28-2 (FixMatch), a ResNet-18 with 1000 classes (torchvision).
+    def weights(module):
+        return sum(one.numel() for one in module.parameters()) / 1e6
+
+    assert weights(wide_resnet(28, 10, 10)) == pytest.approx(36.5, abs=0.05)
+    assert weights(wide_resnet(28, 2, 10)) == pytest.approx(1.5, abs=0.05)
+    assert weights(activation_first_resnet18(1000)) == pytest.approx(11.7, abs=0.05)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(27, 2), (4, 2), (28, 0)])
+def test_wide_networks_that_do_not_exist_are_named(depth, width):
+    with pytest.raises(ValueError, match="depth, width: found"):
+        wide_resnet(depth, width, 10)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: backbone("vgg", 5), "name: found 'vgg'"),
+    (lambda: backbone("small", 1), "classes: found 1"),
+    (lambda: Backbone("mine", Tiny(), "nowhere", 32).shape(), "layer: found 'nowhere'"),
+    (lambda: Backbone("mine", Tiny(), "linear", 32).shape(), "expected feature maps"),
+    (lambda: train(tiny(), load, LABELS[:8], PLAN), "labels: found 8 pictures"),
+    (lambda: train(tiny(), load, np.zeros(32, int), PLAN), "labels: found 1 class"),
+    (lambda: Plan(steps=0), "steps: found 0"),
+    (lambda: Plan(steps=1, batch_size=1), "batch_size: found 1"),
+    (lambda: Plan(steps=1, learning_rate=0), "learning_rate: found 0"),
+    (lambda: Plan(steps=1, momentum=1), "momentum: found 1"),
+    (lambda: Plan(steps=1, average=1), "average: found 1"),
+])  # fmt: skip
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_every_backbone_is_listed_with_its_layer():
+    assert set(BACKBONES) >= {"small", "resnet20", "wrn-28-2", "wrn-28-8", "parn-18", "torchvision:resnet50"}
