@@ -1,0 +1,1 @@
+"""The experiments of notebook 03: LICO, language-image consistency."""

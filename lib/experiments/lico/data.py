@@ -1,0 +1,116 @@
+"""Pictures to train and to judge classifiers on, with their loaders."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lib import datasets
+from lib.datasets.pictures import Pictures
+from lib.encoders.networks import normalised
+from lib.keyed_random import generator
+from lib.lico.training import Loader
+
+TRAIN_SEED, TEST_SEED = 3000, 50  # of scenes; local encoders are trained on others
+FLIPPED, CROPPED, PLAIN = "flipped", "cropped and flipped", "as they are"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification task.
+
+    Args:
+        name: for tables.
+        train, validation, test: pictures; settings are chosen on validation, and only results are taken on test.
+        augmentation: of training pictures: "flipped" at random, "cropped and flipped" (4 pixels), or "as they are".
+    """
+
+    name: str
+    train: Pictures
+    validation: Pictures
+    test: Pictures
+    augmentation: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+        return self.train.class_names
+
+
+def task(
+    dataset: str, *, train_count: int, validation_count: int, test_count: int, seed: int = 0, shortcut: float = 0.0, labels: int = 0
+) -> Task:
+    """A data set, split.
+
+    Args:
+        dataset: "scenes" or another of `lib.datasets.load`.
+        train_count: training pictures, validation not counted; 0 is all there are.
+        validation_count: taken from the training pictures.
+        test_count: 0 is all there are.
+        seed: of the splits, or of the scenes.
+        shortcut: of scenes in training and validation; test scenes have none.
+        labels: so many training pictures, as many of each class; 0 is all.
+
+    Raises:
+        ValueError: if there are fewer pictures than asked for, or labels are not a multiple of the classes.
+    """
+    if dataset == "scenes":
+        drawn = datasets.load("scenes", count=train_count + validation_count, seed=TRAIN_SEED + seed, shortcut=shortcut)
+        test = datasets.load("scenes", count=test_count, seed=TEST_SEED + seed)
+        order = np.arange(len(drawn))
+    else:
+        drawn, test = datasets.load(dataset, split="train"), datasets.load(dataset, split="test", count=test_count or None, seed=seed)
+        order = generator(seed, 130).permutation(len(drawn))
+    wanted = (train_count or len(drawn) - validation_count) + validation_count
+    if wanted > len(drawn) or not 0 < validation_count < len(drawn):
+        found = f"{train_count} and {validation_count} of {dataset}"
+        raise ValueError(f"train_count, validation_count: found {found}; expected some of each, and at most {len(drawn)} in all")
+    validation, train = drawn.take(order[:validation_count]), drawn.take(order[validation_count:wanted])
+    if labels:
+        train = train.take(balanced(train.labels, labels, len(train.class_names), seed=seed))
+    return Task(dataset, train.in_memory(), validation.in_memory(), test.in_memory(), FLIPPED if dataset == "scenes" else CROPPED)
+
+
+def balanced(labels: np.ndarray, count: int, classes: int, *, seed: int = 0) -> np.ndarray:
+    """Rows (count,) with as many of each class, drawn without replacement and in order of their rows.
+
+    Of one seed, fewer are among more.
+
+    Raises:
+        ValueError: if count is no multiple of the classes, or a class has too few pictures.
+    """
+    if count < classes or count % classes:
+        raise ValueError(f"labels: found {count} to be drawn; expected a multiple of {classes} classes")
+    each = count // classes
+    chosen = []
+    for one in range(classes):
+        rows = np.flatnonzero(labels == one)
+        if len(rows) < each:
+            raise ValueError(f"labels: found {len(rows)} pictures of class {one}; expected at least {each}")
+        chosen.append(generator(seed, 131, one).permutation(rows)[:each])
+    return np.sort(np.concatenate(chosen))
+
+
+def loader(pictures: Pictures, augmentation: str = PLAIN) -> Loader:
+    """Row numbers and a generator -> normalised pictures; without a generator nothing is augmented."""
+
+    def load(rows: np.ndarray, drawing: torch.Generator | None) -> torch.Tensor:
+        x = normalised(np.asarray(pictures.read(np.asarray(rows))))
+        if drawing is None or augmentation == PLAIN:
+            return x
+        if augmentation == CROPPED:
+            x = _cropped(x, drawing)
+        turned = torch.rand(len(x), generator=drawing) < 0.5
+        return torch.where(turned[:, None, None, None], x.flip(3), x)
+
+    return load
+
+
+def _cropped(x, drawing, margin=4):
+    """A window of the same size, moved by up to `margin` pixels; what lies beside the picture is mean grey."""
+    n, _, height, width = x.shape
+    padded = torch.nn.functional.pad(x, [margin] * 4)
+    moves = torch.randint(0, 2 * margin + 1, (2, n), generator=drawing)
+    rows = (moves[0][:, None] + torch.arange(height))[:, None, :, None].expand(-1, x.shape[1], -1, padded.shape[3])
+    columns = (moves[1][:, None] + torch.arange(width))[:, None, None].expand(-1, x.shape[1], height, -1)
+    return padded.gather(2, rows).gather(3, columns)

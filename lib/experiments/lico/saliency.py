@@ -1,0 +1,147 @@
+"""Saliency of every classifier, judged picture by picture, and classifiers set side by side on the pictures that both get right."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib import explainers, saliency_metrics
+from lib.encoders.weights import weights_sha256
+from lib.experiments.evidence import over_seeds
+from lib.experiments.lico.data import loader
+from lib.experiments.remembered import remembered
+from lib.explainers import explain
+from lib.lico.training import Trained
+from lib.saliency_metrics import deletion, energy_in_mask, equivariance, insertion, pointing_game, random_maps
+from lib.statistics import Estimate, paired_difference
+
+TRUE_MASK, RANDOM_MAP = "true mask", "random map"
+METRICS = ("insertion", "deletion", "overall", "insertion / p", "pointing", "energy", "equivariance")
+SMALLER_IS_BETTER = ("deletion",)
+
+
+def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str, **settings) -> np.ndarray:
+    """(n, H, W) maps of a classifier by an explainer."""
+    backbone = network.backbone
+    layer = dict(backbone.module.named_modules())[backbone.layer]
+    return explain(name, backbone.module, layer, x, targets, **settings).cpu().numpy()
+
+
+def judged(
+    network: Trained, pictures, masks: np.ndarray | None, names: Sequence[str], *, settings: Mapping[str, dict] | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Every picture of a set by every explainer, and by the bounds: a random map, and the true mask where it is known.
+
+    The class that is explained is the true one: comparisons are on pictures that are classified rightly, where it is the predicted one too.
+
+    Args:
+        network: trained.
+        pictures: with labels.
+        masks: (n, H, W) bool, where the object is; None if not known.
+        names: of explainers.
+        settings: of each explainer, by name.
+        seed: of random maps and ties.
+
+    Returns:
+        One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`.
+    """
+    settings = dict(settings or {})
+    inputs = {
+        "weights": weights_sha256(network.backbone.module), "network": network.backbone.name, "pictures": pictures.identity,
+        "names": list(names), "settings": settings, "masks": masks is not None, "seed": seed,
+    }  # fmt: skip
+
+    def make():
+        load = loader(pictures)
+        x = load(np.arange(len(pictures)), None)
+        labels = torch.from_numpy(pictures.labels)
+        module = network.backbone.module
+
+        def probability(batch):
+            return module(batch).softmax(1)
+
+        with torch.no_grad():
+            of_classes = torch.cat([probability(batch) for batch in x.split(256)]).numpy()
+        turned = x.flip(3)
+        tables = []
+        for name in (*names, RANDOM_MAP, *([] if masks is None else [TRUE_MASK])):
+            if name == RANDOM_MAP:
+                maps, moved = random_maps(len(x), x.shape[2:], seed=seed), None
+            elif name == TRUE_MASK:
+                maps, moved = masks.astype(float), None
+            else:
+                maps, moved = (maps_of(network, some, labels, name, **settings.get(name, {})) for some in (x, turned))
+            risen = insertion(probability, x, maps, pictures.labels, seed=seed)
+            fallen = deletion(probability, x, maps, pictures.labels, seed=seed)
+            nothing = np.full(len(x), np.nan)
+            tables.append(pd.DataFrame({
+                "picture": np.arange(len(x)), "right": of_classes.argmax(1) == pictures.labels,
+                "probability": of_classes[np.arange(len(x)), pictures.labels], "map": name,
+                "insertion": risen.areas, "deletion": fallen.areas, "overall": risen.areas - fallen.areas,
+                "insertion / p": risen.areas / risen.probability[:, -1],
+                "pointing": nothing if masks is None else pointing_game(maps, masks),
+                "energy": nothing if masks is None else energy_in_mask(maps, masks),
+                "equivariance": nothing if moved is None else equivariance(maps[:, :, ::-1], moved),
+            }))  # fmt: skip
+        return pd.concat(tables).to_dict("records")
+
+    return remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged])
+
+
+def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """Every arm beside another, on the pictures that both classify rightly: paired differences over pictures, then over seeds.
+
+    Args:
+        table: rows of `judged` with arm and seed.
+        over: the arm that the others are set beside.
+
+    Returns:
+        One row an arm, map and metric: arm, map, metric, difference, low, high, pictures (of the seed with fewest), seeds.
+    """
+    wide = table[table["right"]].set_index(["map", "seed", "picture"])
+    base = wide[wide["arm"] == over]
+    rows = []
+    for arm in dict.fromkeys(table["arm"]):
+        if arm == over:
+            continue
+        paired = wide[wide["arm"] == arm].join(base[list(METRICS)], rsuffix=" of base", how="inner")
+        for (name, metric), one in _differences(paired).items():
+            if one:
+                total, count = over_seeds(list(one.values())), min(each.count for each in one.values())
+                rows.append({"arm": arm, "map": name, "metric": metric, "difference": total.value, "low": total.low, "high": total.high,
+                             "pictures": count, "seeds": len(one)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _differences(paired: pd.DataFrame) -> dict[tuple[str, str], dict[int, Estimate]]:
+    found = {}
+    for (name, seed), some in paired.groupby(["map", "seed"], sort=False):
+        for metric in METRICS:
+            both = some[[metric, f"{metric} of base"]].dropna()
+            found.setdefault((name, metric), {})
+            if len(both):
+                found[name, metric][seed] = paired_difference(both[metric], both[f"{metric} of base"])
+    return found
+
+
+def typical_pictures(
+    table: pd.DataFrame, *, arms: Sequence[str], name: str, seed: int, count: int = 6, metric: str = "overall"
+) -> list[int]:
+    """Which pictures to show: rightly classified by all arms, at even steps through the order of how much two arms differ on them.
+
+    From the picture that speaks most for the second arm to the one that speaks most against it: a rule, not a choice.
+
+    Args:
+        table: rows of `judged` with arm and seed.
+        arms: two.
+        name: of the explainer.
+        seed: of the networks.
+        count: pictures.
+        metric: by which they differ.
+    """
+    some = table[(table["map"] == name) & (table["seed"] == seed) & table["arm"].isin(arms)]
+    right = some.groupby("picture")["right"].all()
+    values = some.pivot(index="picture", columns="arm", values=metric).loc[right[right].index]
+    order = (values[arms[1]] - values[arms[0]]).sort_values(ascending=False, kind="stable").index.to_numpy()
+    return [int(order[place]) for place in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]
