@@ -211,13 +211,6 @@ def test_a_sham_of_matched_weight_pushes_as_hard(encoder):
 def test_the_gradient_norm_is_that_of_the_first_step(encoder):
     start, both = tiny(), side(encoder)
     one_step = gradient_norms(start, load, LABELS, PLAN, {"lico": both}, trained="lico", steps=1)["lico"]
-    captured = []
-
-    def keep(rows, generator):
-        captured.append(load(rows, generator))
-        return captured[-1]
-
-    train(copy.deepcopy(start), keep, LABELS, Plan(steps=1, batch_size=16))
     # By two steps of plain SGD, with and without LICO, from the same weights.
     plan = Plan(steps=6, batch_size=16, weight_decay=0, momentum=0, watch=1)
     moved = {}

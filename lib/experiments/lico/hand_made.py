@@ -37,7 +37,7 @@ def moved_by_transport(*, points: int = 12, tokens: int = 3, steps: int = 120, r
 
 
 def moved_by_matching(
-    *, classes: int = 3, each: int = 6, steps: int = 300, rate: float = 0.5, scale: float = 5.0, sign: float = -1.0, seed: int = 0
+    *, classes: int = 3, each: int = 6, steps: int = 300, rate: float = 5.0, scale: float = 5.0, sign: float = -1.0, seed: int = 0
 ) -> pd.DataFrame:
     """Pictures in a plane under L_MM towards the texts of their classes: step, picture, label, x, y, loss.
 

@@ -99,13 +99,13 @@ def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
     Returns:
         One row an arm, map and metric: arm, map, metric, difference, low, high, pictures (of the seed with fewest), seeds.
     """
-    wide = table[table["right"]].set_index(["map", "seed", "picture"])
-    base = wide[wide["arm"] == over]
+    right, together = table[table["right"]], ["map", "seed", "picture"]
+    base = right.loc[right["arm"] == over, [*together, *METRICS]]
     rows = []
     for arm in dict.fromkeys(table["arm"]):
         if arm == over:
             continue
-        paired = wide[wide["arm"] == arm].join(base[list(METRICS)], rsuffix=" of base", how="inner")
+        paired = right[right["arm"] == arm].merge(base, on=together, suffixes=("", " of base"))
         for (name, metric), one in _differences(paired).items():
             if one:
                 total, count = over_seeds(list(one.values())), min(each.count for each in one.values())
