@@ -23,6 +23,7 @@ TABLES = {
         "inherent_interpretability": {"against", "seconds", "their_seconds", "accuracy", "their_accuracy", "ratio", "goal", "reached"},
     },
     "attribution_scores": {"attribution_scores": {"what", "against", "seconds", "their_seconds", "ratio", "goal", "reached"}},
+    "lico": {"lico": {"what", "against", "seconds", "their_seconds", "ratio", "goal", "reached"}},
     "scenes_rendering": {"scenes_rendering": {"size", "batch", "pictures_a_minute", "goal", "reached"}},
     "memory_of_extremes": {"memory_of_extremes": {"units", "pictures", "before", "streaming", "with_result", "state"}},
 }

@@ -1,0 +1,69 @@
+"""Everything that can be found wrong with the settings of notebook 03 before minutes are spent on them."""
+
+from importlib.util import find_spec
+
+from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED, stop_of
+from lib.experiments.lico.data import Task
+from lib.explainers import EXPLAINERS
+from lib.figures import PALETTE
+from lib.lico import text_encoders
+from lib.lico.backbones import BACKBONES, backbone
+from lib.lico.prompts import Prompts
+from lib.lico.readings import READINGS
+
+OPTIONAL = {"Grad-CAM++": "pytorch_grad_cam", "Score-CAM": "pytorch_grad_cam"}
+
+
+def check(settings, task: Task) -> None:
+    """Check the settings together with the pictures.
+
+    Raises:
+        ValueError: naming the setting, what was found and what is expected.
+        ImportError: if an explainer needs a package that is not installed.
+    """
+    known = (PLAIN, TUNED, *READINGS, *CONTROLS, *ABLATIONS)
+    for name in ("arms", "seeds", "explainers", "limited_arms", "ablations", "shortcut_arms"):
+        values = getattr(settings, name)
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name}: found {values}; expected each once")
+        if name.endswith("arms") and (unknown := [one for one in values if one not in known]):
+            raise ValueError(f"{name}: found {unknown[0]!r}; expected some of {', '.join(known)}")
+    for name in ("arms", "seeds", "explainers"):
+        if not getattr(settings, name):
+            raise ValueError(f"{name}: found none; expected at least one")
+    if settings.arms[0] != PLAIN:
+        raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
+    for name in ("limited_arms", "shortcut_arms"):
+        if getattr(settings, name) and PLAIN not in getattr(settings, name):
+            raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
+    if len(settings.arms) > len(PALETTE):
+        raise ValueError(f"arms: found {len(settings.arms)}; expected at most {len(PALETTE)}, which can be told apart by colour")
+    if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
+        raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
+    for one in settings.explainers:
+        if one not in EXPLAINERS:
+            raise ValueError(f"explainers: found {one!r}; expected some of {', '.join(EXPLAINERS)}")
+        if one in OPTIONAL and find_spec(OPTIONAL[one]) is None:
+            raise ImportError(f"explainers: {one} needs the package grad-cam, which is not installed; pip install '.[saliency]'")
+    if not 0 <= settings.trials <= len(GRID):
+        raise ValueError(f"trials: found {settings.trials}; expected 0, for all, to {len(GRID)}")
+    for name, least in (("steps", 1), ("trial_steps", 1), ("batch_size", 2), ("saliency_count", 2), ("masks", 1)):
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
+    if settings.batch_size > len(task.train):
+        raise ValueError(f"batch_size: found {settings.batch_size}; expected at most the {len(task.train)} training pictures")
+    if settings.saliency_count > len(task.test):
+        raise ValueError(f"saliency_count: found {settings.saliency_count}; expected at most the {len(task.test)} test pictures")
+    classes = len(task.class_names)
+    rarest = min((task.train.labels == one).sum() for one in range(classes))
+    for one in settings.labels:
+        if one % classes or not classes <= one <= rarest * classes:
+            raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
+        if one < settings.batch_size:
+            raise ValueError(f"labels: found {one}; expected at least a batch of {settings.batch_size}")
+    if settings.network not in BACKBONES:
+        raise ValueError(f"network: found {settings.network!r}; expected one of {', '.join(BACKBONES)}")
+    side = task.train.read([0])[0].shape[0]
+    if side != backbone(settings.network, classes).side:
+        raise ValueError(f"network: found {settings.network!r} for pictures of {side} pixels; expected one for that size")
+    Prompts(text_encoders.load(settings.text), task.class_names, stop=stop_of(settings.text))
