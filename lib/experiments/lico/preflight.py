@@ -59,8 +59,6 @@ def check(settings, task: Task) -> None:
     for one in settings.labels:
         if one % classes or not classes <= one <= rarest * classes:
             raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
-        if one < settings.batch_size:
-            raise ValueError(f"labels: found {one}; expected at least a batch of {settings.batch_size}")
     if settings.network not in BACKBONES:
         raise ValueError(f"network: found {settings.network!r}; expected one of {', '.join(BACKBONES)}")
     side = task.train.read([0])[0].shape[0]

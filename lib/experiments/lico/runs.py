@@ -42,6 +42,10 @@ class Setting:
         """The untrained network of a seed, the same for all arms."""
         return backbone(self.network, len(self.task.class_names), seed=seed)
 
+    def with_labels(self, task: Task) -> "Setting":
+        """The same with other training pictures; where they are fewer than a batch, all of them are the batch."""
+        return replace(self, task=task, plan=replace(self.plan, batch_size=min(self.plan.batch_size, len(task.train))))
+
     @property
     def inputs(self) -> dict:
         """Plain values that determine a run, together with arm and seed."""
