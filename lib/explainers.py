@@ -13,6 +13,7 @@ are looked at in eval mode, one picture independent of the others.
 """
 
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,20 +21,23 @@ from captum.attr import LayerGradCam
 from torch import nn
 from torch.nn.functional import interpolate, relu, softmax
 
-from lib.attribution.sites import evaluating
+from lib.attribution.sites import Site, evaluate, evaluating
 from lib.keyed_random import generator
 from lib.saliency_metrics import blurred
 
 
-def explain(name: str, network: nn.Module, layer: nn.Module, batch: torch.Tensor, targets: torch.Tensor, **settings) -> torch.Tensor:
+def explain(
+    name: str, network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor, *, at_once: int = 64, **settings
+) -> torch.Tensor:
     """Maps by the name of a method, (n, H, W).
 
     Args:
         name: one of `EXPLAINERS`.
         network: batch -> (n, classes) logits.
-        layer: a part of it, whose output are the last feature maps (n, channels, h, w).
-        batch: (n, channels, H, W) pictures as the network takes them.
+        layer: name of a part of it, whose output are the last feature maps (n, channels, h, w).
+        batch: (n, channels, H, W) pictures as the network takes them, at least one.
         targets: (n,) int64, the class that is explained in each.
+        at_once: pictures whose feature maps are held at a time; changes nothing.
         settings: of the method.
 
     Raises:
@@ -42,35 +46,37 @@ def explain(name: str, network: nn.Module, layer: nn.Module, batch: torch.Tensor
     """
     if name not in EXPLAINERS:
         raise ValueError(f"name: found {name!r}; expected one of {', '.join(EXPLAINERS)}")
-    if len(targets) != len(batch):
-        raise ValueError(f"targets: found {len(targets)} for {len(batch)} pictures; expected one each")
-    with evaluating(network):
+    if not len(batch) or len(targets) != len(batch):
+        raise ValueError(f"batch, targets: found {len(batch)} pictures and {len(targets)} classes; expected one each, and at least one")
+    with evaluating(network), _gradients_kept(network):
         maps, logits = _maps_and_logits(network, layer, batch[:1])
         if maps.ndim != 4 or maps.shape[2] * maps.shape[3] < 2:
             raise ValueError(f"layer: found an output of shape {tuple(maps.shape)}; expected feature maps (n, channels, h, w) with places")
         if targets.min() < 0 or targets.max() >= logits.shape[1]:
             raise ValueError(f"targets: found {int(targets.min())} to {int(targets.max())}; expected 0 to {logits.shape[1] - 1}")
-        return EXPLAINERS[name](network, layer, batch, targets, **settings).detach()
+        parts = [EXPLAINERS[name](network, layer, x, y, **settings).detach()
+                 for x, y in zip(batch.split(at_once), targets.split(at_once), strict=True)]  # fmt: skip
+        return torch.cat(parts)
 
 
-def grad_cam(network: nn.Module, layer: nn.Module, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def grad_cam(network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """ReLU(sum_c w_c A_c), w_c the mean gradient of the class's logit on channel c."""
-    maps = LayerGradCam(network, layer).attribute(batch, target=targets, relu_attributions=True)
+    maps = LayerGradCam(network, network.get_submodule(layer)).attribute(batch, target=targets, relu_attributions=True)
     return _enlarged(maps, batch)[:, 0]
 
 
-def grad_cam_plus_plus(network: nn.Module, layer: nn.Module, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def grad_cam_plus_plus(network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """As Grad-CAM, with gradients weighted place by place."""
     return _from_grad_cam("GradCAMPlusPlus", network, layer, batch, targets)
 
 
-def score_cam(network: nn.Module, layer: nn.Module, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def score_cam(network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Weights are the scores of pictures masked by each channel, without gradients."""
     return _from_grad_cam("ScoreCAM", network, layer, batch, targets)
 
 
 def group_cam(
-    network: nn.Module, layer: nn.Module, batch: torch.Tensor, targets: torch.Tensor, *, groups: int = 32, threshold: float = 0.7,
+    network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor, *, groups: int = 32, threshold: float = 0.7,
     batch_size: int = 256,
 ) -> torch.Tensor:  # fmt: skip
     """ReLU(sum_g s_g M_g): masks of groups of channels, each weighted by what it adds to a blurred picture.
@@ -82,11 +88,15 @@ def group_cam(
         groups: of neighbouring channels, at most as many as there are.
         threshold: quantile of a mask below which it is 0.
         batch_size: masked pictures through the network at a time.
+
+    Raises:
+        ValueError: if a setting is out of range.
     """
-    with torch.enable_grad():
-        maps, logits = _maps_and_logits(network, layer, batch, gradient=True)
-        chosen = logits.gather(1, targets[:, None]).sum()
-        (gradient,) = torch.autograd.grad(chosen, maps)
+    if groups < 1 or not 0 <= threshold <= 1 or batch_size < 1:
+        found = f"{groups}, {threshold}, {batch_size}"
+        raise ValueError(f"groups, threshold, batch_size: found {found}; expected at least 1, a share, and at least 1")
+    maps, logits = _maps_and_logits(network, layer, batch)
+    (gradient,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), maps)
     maps = maps.detach()
     weighted = maps * gradient.mean((2, 3), keepdim=True)
     parts = torch.stack([relu(part.sum(1)) for part in weighted.tensor_split(min(groups, maps.shape[1]), dim=1)], 1)
@@ -97,14 +107,14 @@ def group_cam(
     soft = blurred(batch)
     base = _probability(network, soft, targets)
     gained = []
-    for mask, picture, blur, target, least_probable in zip(masks, batch, soft, targets, base, strict=True):
+    for mask, picture, blur, target, of_blur in zip(masks, batch, soft, targets, base, strict=True):
         shown = mask[:, None] * picture + (1 - mask[:, None]) * blur
-        gained.append(_in_parts(network, shown, target.expand(len(shown)), batch_size) - least_probable)
+        gained.append(_in_parts(network, shown, target.expand(len(shown)), batch_size) - of_blur)
     return relu((torch.stack(gained)[:, :, None, None] * masks).sum(1))
 
 
 def rise(
-    network: nn.Module, layer: nn.Module | None, batch: torch.Tensor, targets: torch.Tensor, *, masks: int = 2000, cells: int = 7,
+    network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor, *, masks: int = 2000, cells: int = 7,
     shown: float = 0.5, batch_size: int = 256, seed: int = 0,
 ) -> torch.Tensor:  # fmt: skip
     """S = sum_k p(x M_k) M_k / sum_k M_k: how probable the class is on average where a place is shown.
@@ -119,8 +129,9 @@ def rise(
         batch_size: masked pictures through the network at a time.
         seed: of the masks.
     """
-    if masks < 1 or cells < 1 or not 0 < shown < 1:
-        raise ValueError(f"masks, cells, shown: found {masks}, {cells}, {shown}; expected at least 1 twice, and a share between 0 and 1")
+    if masks < 1 or cells < 1 or batch_size < 1 or not 0 < shown < 1:
+        found = f"{masks}, {cells}, {shown}, {batch_size}"
+        raise ValueError(f"masks, cells, shown, batch_size: found {found}; expected at least 1 each, and a share between 0 and 1")
     height, width = batch.shape[2:]
     drawn = random_masks(masks, (height, width), cells=cells, shown=shown, seed=seed).to(batch)
     total = drawn.sum(0).clamp_min(1e-12)
@@ -145,17 +156,22 @@ def random_masks(count: int, side: tuple[int, int], *, cells: int = 7, shown: fl
     return enlarged.gather(1, rows).gather(2, columns)
 
 
-def _maps_and_logits(network, layer, batch, *, gradient=False):
-    kept = []
-    hook = layer.register_forward_hook(lambda _, __, output: kept.append(output))
+def _maps_and_logits(network, layer, batch):
+    logits, [maps] = evaluate(network, network, batch, [Site(layer, "output")])
+    return maps, logits
+
+
+@contextmanager
+def _gradients_kept(network):
+    """Libraries call backward: gradients that the caller's parameters hold are put back."""
+    before = [(one, one.grad) for one in network.parameters()]
     try:
-        with torch.set_grad_enabled(gradient):
-            logits = network(batch.detach().requires_grad_(gradient))
+        for one, _ in before:
+            one.grad = None
+        yield
     finally:
-        hook.remove()
-    if not kept:
-        raise ValueError("layer: found one that the network does not run; expected a part of it")
-    return kept[-1], logits
+        for one, gradient in before:
+            one.grad = gradient
 
 
 @torch.no_grad()
@@ -177,9 +193,11 @@ def _from_grad_cam(kind, network, layer, batch, targets):
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     except ImportError as error:
         raise ImportError(f"{kind}: needs the package grad-cam, which is not installed; pip install '.[saliency]'") from error
-    method = getattr(pytorch_grad_cam, kind)(model=network, target_layers=[layer])
+    method = getattr(pytorch_grad_cam, kind)(model=network, target_layers=[network.get_submodule(layer)])
     try:
-        found = method(input_tensor=batch, targets=[ClassifierOutputTarget(int(target)) for target in targets])
+        # The picture has a gradient, so that there is one where the weights of the network have none.
+        wanted = [ClassifierOutputTarget(int(target)) for target in targets]
+        found = method(input_tensor=batch.detach().clone().requires_grad_(), targets=wanted)
     finally:
         method.activations_and_grads.release()
     return torch.from_numpy(np.asarray(found)).to(batch)

@@ -22,8 +22,8 @@ from torchvision.transforms.functional import gaussian_blur
 
 from lib.keyed_random import keys
 
-BLUR = (11, 5.0)  # kernel and sigma of RISE, in pixels of a picture of 224
-STEP = 0.036  # share of the pixels at a time, as the study's 8 x 224 of 224 x 224
+BLUR = (11, 5.0)  # kernel and sigma in pixels, RISE's for pictures of 224; smaller pictures are blurred more by it
+STEP = 0.036  # share of the pixels at a time; both studies have about as much
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def insertion(probability, pictures, maps, targets, *, start: torch.Tensor | Non
 
 
 def deletion(probability, pictures, maps, targets, *, end: float = 0.0, **settings) -> PerturbationCurves:
-    """From the picture to grey, `end` of every channel (0 of normalised pictures is the data set's mean), most salient pixels first."""
+    """From the picture to grey, `end` of every channel (0 is the middle grey of this project's pictures), most salient pixels first."""
     return exchanged(probability, pictures, torch.full_like(pictures, end), maps, targets, **settings)
 
 
@@ -167,7 +167,7 @@ def share_of_objects(maps, masks, *, target: str = "area") -> np.ndarray:
     """
     maps, masks = _checked_maps(maps), np.asarray(masks)
     if masks.dtype != bool or masks.ndim != 4 or masks.shape[:1] + masks.shape[2:] != maps.shape:
-        raise ValueError(f"masks: found {masks.dtype} of shape {masks.shape}; expected bool of shape (n, objects, {maps.shape[1:]})")
+        raise ValueError(f"masks: found {masks.dtype} of shape {masks.shape}; expected bool (n, objects, H, W) for maps {maps.shape}")
     if maps.min() < 0:
         raise ValueError(f"maps: found the negative value {maps.min():.3g}; expected shares, of values of at least 0")
     area = masks.sum((2, 3))

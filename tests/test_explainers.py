@@ -43,20 +43,20 @@ def test_grad_cam_after_mean_pooling_is_the_class_map(network, batch):
     maps = network.maps(batch).detach()
     weighted = (maps * network.linear.weight[TARGETS].detach()[:, :, None, None]).sum(1, keepdim=True).clamp_min(0)
     expected = interpolate(weighted / maps[0, 0].numel(), size=(SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0]
-    np.testing.assert_allclose(explain("Grad-CAM", network, network.maps, batch, TARGETS), expected, atol=1e-6)
+    np.testing.assert_allclose(explain("Grad-CAM", network, "maps", batch, TARGETS), expected, atol=1e-6)
 
 
 def test_a_linear_network_of_one_channel_has_that_channel_as_its_map():
     network = Places(channels=1, classes=2, stride=1).eval()
     nn.init.ones_(network.linear.weight)
     batch = torch.rand(2, 1, SIDE, SIDE)
-    found = grad_cam(network, network.maps, batch, torch.tensor([0, 1]))
+    found = grad_cam(network, "maps", batch, torch.tensor([0, 1]))
     np.testing.assert_allclose(found.detach() * SIDE * SIDE, network.maps(batch)[:, 0].detach(), atol=1e-5)
 
 
 def test_rise_is_the_mean_probability_over_masks_that_show_a_place(network, batch):
     drawn = random_masks(40, (SIDE, SIDE), cells=3)
-    found = rise(network, None, batch, TARGETS, masks=40, cells=3, batch_size=7)
+    found = rise(network, "", batch, TARGETS, masks=40, cells=3, batch_size=7)
     for one in range(len(batch)):
         total, weight = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE))
         for mask in drawn:
@@ -68,7 +68,7 @@ def test_rise_is_the_mean_probability_over_masks_that_show_a_place(network, batc
 
 def test_rise_of_a_network_that_never_changes_its_mind_is_constant(network, batch):
     nn.init.zeros_(network.linear.weight)
-    found = rise(network, None, batch, TARGETS, masks=300, cells=3)
+    found = rise(network, "", batch, TARGETS, masks=300, cells=3)
     np.testing.assert_allclose(found.amax((1, 2)) - found.amin((1, 2)), 0, atol=1e-5)
 
 
@@ -78,7 +78,7 @@ def test_rise_finds_the_place_that_counts():
             bright = x[:, 0, :3, :3].mean((1, 2))
             return torch.stack([torch.zeros_like(bright), 6 * bright - 3], 1)
 
-    found = rise(Corner().eval(), None, torch.ones(1, 1, SIDE, SIDE), torch.tensor([1]), masks=1000, cells=4)[0]
+    found = rise(Corner().eval(), "", torch.ones(1, 1, SIDE, SIDE), torch.tensor([1]), masks=1000, cells=4)[0]
     assert found[:3, :3].mean() > found[4:, 4:].mean() + 0.2
 
 
@@ -95,7 +95,7 @@ def test_random_masks_have_their_share_and_are_smooth():
 def test_group_cam_is_its_formula_one_group_at_a_time(network, batch):
     from lib.saliency_metrics import blurred
 
-    found = explain("Group-CAM", network, network.maps, batch, TARGETS, groups=3)
+    found = explain("Group-CAM", network, "maps", batch, TARGETS, groups=3)
     soft = blurred(batch)
     for one in range(len(batch)):
         x, blur, target = batch[one][None], soft[one][None], int(TARGETS[one])
@@ -114,7 +114,7 @@ def test_group_cam_is_its_formula_one_group_at_a_time(network, batch):
 
 
 def test_more_groups_than_channels_are_one_each(network, batch):
-    first, second = (group_cam(network, network.maps, batch, TARGETS, groups=groups) for groups in (6, 100))
+    first, second = (group_cam(network, "maps", batch, TARGETS, groups=groups) for groups in (6, 100))
     assert torch.equal(first, second)
 
 
@@ -123,14 +123,14 @@ def test_maps_belong_to_their_picture_and_leave_the_network_as_it_was(network, b
     settings = {"masks": 20} if name == "RISE" else {}
     network.train()
     network.linear.eval()
-    whole = explain(name, network, network.maps, batch, TARGETS, **settings)
+    whole = explain(name, network, "maps", batch, TARGETS, **settings)
     assert (network.training, network.linear.training) == (True, False)
     assert not network.maps._forward_hooks
     assert all(one.grad is None for one in network.parameters())
     assert tuple(whole.shape) == (5, SIDE, SIDE)
     assert whole.min() >= 0
     for one in range(5):
-        alone = explain(name, network, network.maps, batch[one : one + 1], TARGETS[one : one + 1], **settings)
+        alone = explain(name, network, "maps", batch[one : one + 1], TARGETS[one : one + 1], **settings)
         np.testing.assert_allclose(alone[0], whole[one], atol=1e-5)
 
 
@@ -140,32 +140,81 @@ def test_methods_of_the_optional_package_run_or_say_what_is_missing(network, bat
         import pytorch_grad_cam  # noqa: F401
     except ImportError:
         with pytest.raises(ImportError, match=r"needs the package grad-cam"):
-            explain(name, network, network.maps, batch, TARGETS)
+            explain(name, network, "maps", batch, TARGETS)
         return
-    found = explain(name, network, network.maps, batch, TARGETS)
-    assert tuple(found.shape) == (5, SIDE, SIDE)
-    assert found.min() >= 0
+    expected = (_plus_plus if name == "Grad-CAM++" else _by_scores)(network, batch)
+    network.requires_grad_(False)
+    found = explain(name, network, "maps", batch, TARGETS)
     assert not network.maps._forward_hooks
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)  # the library scales by a range that it enlarges by 1e-7, and its scores by 1e-9
+
+
+def _scaled(maps):
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    return (maps - low) / (high - low).clamp_min(1e-12)
+
+
+def _plus_plus(network, batch):
+    """Closed form where logits are linear in the maps: the gradient g of a channel is the same at every place."""
+    maps = network.maps(batch).detach()
+    places = maps[0, 0].numel()
+    gradient = network.linear.weight[TARGETS].detach()[:, :, None, None] / places
+    alpha = torch.where(gradient != 0, gradient**2 / (2 * gradient**2 + maps.sum((2, 3), keepdim=True) * gradient**3 + 1e-6), 0)
+    weights = alpha * gradient.clamp_min(0) * places
+    combined = (weights * maps).sum(1).clamp_min(0)
+    return _scaled(interpolate(_scaled(combined)[:, None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0])
+
+
+def _by_scores(network, batch):
+    """Channel by channel: the logit of the masked picture, softmax over channels."""
+    maps = network.maps(batch).detach()
+    masks = interpolate(maps, size=(SIDE, SIDE), mode="bilinear", align_corners=True)  # as the library has it
+    scores = torch.zeros(maps.shape[:2])
+    with torch.no_grad():
+        for channel in range(maps.shape[1]):
+            scaled = _scaled(masks[:, channel])
+            scores[:, channel] = network(batch * scaled[:, None]).gather(1, TARGETS[:, None])[:, 0]
+    combined = (scores.softmax(1)[:, :, None, None] * maps).sum(1).clamp_min(0)
+    return _scaled(interpolate(_scaled(combined)[:, None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0])
 
 
 @pytest.mark.parametrize(("changed", "message"), [
     ({"name": "LIME"}, "name: found 'LIME'"),
-    ({"targets": TARGETS[:2]}, "targets: found 2 for 5 pictures"),
+    ({"targets": TARGETS[:2]}, "batch, targets: found 5 pictures and 2 classes"),
+    ({"layer": "nowhere"}, "found the layer 'nowhere'"),
     ({"targets": TARGETS + 1}, "targets: found 1 to 3; expected 0 to 2"),
     ({"layer": "linear"}, "expected feature maps"),
 ])  # fmt: skip
 def test_bad_input_is_named(network, batch, changed, message):
     arguments = {"name": "Grad-CAM", "layer": "maps", "targets": TARGETS} | changed
     with pytest.raises(ValueError, match=message):
-        explain(arguments["name"], network, getattr(network, arguments["layer"]), batch, arguments["targets"])
+        explain(arguments["name"], network, arguments["layer"], batch, arguments["targets"])
 
 
-def test_a_layer_of_another_network_is_refused(network, batch):
-    with pytest.raises(ValueError, match="does not run"):
-        explain("Grad-CAM", network, Places().maps, batch, TARGETS)
+def test_parts_of_a_batch_change_nothing_and_gradients_stay_the_callers(network, batch):
+    network.linear.weight.grad = torch.full_like(network.linear.weight, 7.0)
+    whole = explain("Grad-CAM", network, "maps", batch, TARGETS)
+    parts = explain("Grad-CAM", network, "maps", batch, TARGETS, at_once=2)
+    np.testing.assert_allclose(parts, whole, atol=1e-6)
+    assert (network.linear.weight.grad == 7).all()
+    assert network.linear.bias.grad is None
+
+
+def test_a_network_without_gradients_is_explained_alike(network, batch):
+    whole = {name: explain(name, network, "maps", batch, TARGETS) for name in ("Grad-CAM", "Group-CAM")}
+    network.requires_grad_(False)
+    for name, maps in whole.items():
+        np.testing.assert_allclose(explain(name, network, "maps", batch, TARGETS), maps, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"groups": 0}, {"threshold": 1.5}, {"batch_size": 0}])
+def test_bad_groups_are_named(network, batch, settings):
+    with pytest.raises(ValueError, match="groups, threshold, batch_size: found"):
+        group_cam(network, "maps", batch, TARGETS, **settings)
 
 
 @pytest.mark.parametrize("settings", [{"masks": 0}, {"cells": 0}, {"shown": 1.0}])
 def test_bad_masks_are_named(network, batch, settings):
-    with pytest.raises(ValueError, match="masks, cells, shown: found"):
-        rise(network, None, batch, TARGETS, **settings)
+    with pytest.raises(ValueError, match="masks, cells, shown, batch_size: found"):
+        rise(network, "", batch, TARGETS, **settings)

@@ -33,7 +33,8 @@ def distances(features: torch.Tensor, *, scaled: bool = True, floored: bool = Fa
     flat = flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat
     flat = normalize(flat, dim=1) if scaled else flat
     # By differences, not by |a|^2 + |b|^2 - 2ab, which is off by 1e-3 where two samples nearly coincide. Its gradient is 0 where they do.
-    found = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    with torch.autocast(flat.device.type, enabled=False):
+        found = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
     return found.square().clamp_min(FLOOR).sqrt() if floored else found
 
 

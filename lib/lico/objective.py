@@ -5,9 +5,11 @@ Everything here is on the side of the texts and is thrown away after training: w
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
+from lib.keyed_random import keys
 from lib.lico.controls import GivenText
 from lib.lico.diagnostics import mean_cosine
 from lib.lico.manifold import distances, log_similarities, matching_loss
@@ -43,18 +45,24 @@ class Consistency(nn.Module):
         shape: (N, H, W) of the maps.
         reading: what LICO means.
         hidden: width of the mapping net.
+        seed: of the mapping net's initial weights.
+
+    The texts of a class go through the mapping net once a batch, so that its dropout falls alike on all pictures of a class.
 
     Raises:
-        ValueError: if maps are not spatial, or there is but one class.
+        ValueError: if maps are not spatial, or prompts are laid out otherwise than the reading has it.
     """
 
-    def __init__(self, text: Prompts | GivenText, shape: tuple[int, int, int], reading: Reading, *, hidden: int = HIDDEN):
+    def __init__(self, text: Prompts | GivenText, shape: tuple[int, int, int], reading: Reading, *, hidden: int = HIDDEN, seed: int = 0):
         super().__init__()
-        if len(shape) != 3 or shape[1] * shape[2] < 2:
-            raise ValueError(f"shape: found {tuple(shape)}; expected maps (channels, height, width) of more than one place")
+        check_shape(shape)
+        if isinstance(text, Prompts) and text.layout != (wanted := {name: getattr(reading, name) for name in text.layout}):
+            raise ValueError(f"text: found prompts of {text.layout}; expected {wanted}, as {reading.name} has it (`Prompts.of`)")
         self.text, self.reading, self.shape = text, reading, tuple(shape)
-        places = shape[1] * shape[2]
-        self.mapping = mapping_net(text.width, places if reading.points == CHANNELS else shape[0], hidden=hidden, dropout=reading.dropout)
+        dims = shape[1] * shape[2] if reading.points == CHANNELS else shape[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(keys(seed, 140) >> np.uint64(1)))
+            self.mapping = mapping_net(text.width, dims, hidden=hidden, dropout=reading.dropout)
         self.temperature = Temperature(reading.temperature, reading.initial, learnable=reading.learnable)
 
     def forward(
@@ -70,16 +78,12 @@ class Consistency(nn.Module):
             watch: compute the diagnostics, which cost a little.
 
         Raises:
-            ValueError: if shapes disagree, there is one picture only, a label has no class, or a value is not finite.
+            ValueError: if shapes disagree, there is one class or picture only, a label has no class, a value is not finite, or, with
+                `label_of_label`, a label is no place in the batch.
         """
         reading = self.reading
-        if tuple(maps.shape[1:]) != self.shape or len(maps) != len(labels):
-            found = f"{tuple(maps.shape)} and {tuple(labels.shape)}"
-            raise ValueError(f"maps, labels: found shapes {found}; expected (B, *{self.shape}) and (B,)")
         features = self.text(order)
-        classes = len(features.tokens)
-        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
-            raise ValueError(f"labels: found {int(labels.min())} to {int(labels.max())}; expected 0 to {classes - 1}")
+        check_batch(maps, labels, self.shape, len(features.tokens))
         tokens, mask = self._tokens(features)
         mapped = self.mapping(tokens)
         if reading.mask_padding:
@@ -87,21 +91,22 @@ class Consistency(nn.Module):
         points = maps.flatten(2) if reading.points == CHANNELS else maps.flatten(2).mT
         zero = maps.new_zeros((), dtype=torch.float32)
         manifold = self._manifold(maps, points, mapped, features, labels) if reading.alpha else zero
-        moved = None
+        moving = None
         if reading.beta:
             of_pictures = mapped.expand(len(labels), -1, -1) if reading.tokens == ALL else mapped[labels]
             masks = (mask.expand(len(labels), -1) if reading.tokens == ALL else mask[labels]) if reading.mask_padding else None
-            moved = transport_loss(
+            moving = transport_loss(
                 points, of_pictures, masks, regularisation=reading.regularisation, iterations=reading.iterations,
                 tolerance=reading.tolerance, mask_dead=reading.mask_dead, gradient=reading.transport_gradient,
             )  # fmt: skip
-        transport = moved.loss if moved else zero
+        transport = moving.loss if moving else zero
         found = {}
         if watch:
             found = {
                 "manifold": float(manifold.detach()), "transport": float(transport.detach()), "t": float(self.temperature.t.detach()),
-                "iterations": moved.transport.iterations if moved else 0, "error": float(moved.transport.error.max()) if moved else 0.0,
-                "dead": moved.dead if moved else 0.0, "channel cosine": mean_cosine(points), "token cosine": mean_cosine(mapped, mask),
+                "iterations": moving.transport.iterations if moving else 0,
+                "error": float(moving.transport.error.max()) if moving else 0.0,
+                "dead": moving.dead if moving else 0.0, "channel cosine": mean_cosine(points), "token cosine": mean_cosine(mapped, mask),
             }  # fmt: skip
         return ConsistencyLosses(manifold, transport, share * (reading.alpha * manifold + reading.beta * transport), found)
 
@@ -121,9 +126,28 @@ class Consistency(nn.Module):
             of_pictures, of_classes = points, mapped[0] if reading.tokens == ALL else mapped
         else:
             of_pictures, of_classes = maps.mean((2, 3)), features.summary
+        if reading.label_of_label and int(labels.max()) >= len(labels):
+            raise ValueError(f"labels: found {int(labels.max())} in a batch of {len(labels)}; expected places in the batch, t[y][y_i]")
         chosen = labels[labels] if reading.label_of_label else labels
         settings = {"scaled": reading.scaled, "floored": reading.floored}
         # Samples of a class have one text: distances between classes are looked up.
         between = distances(of_classes, **settings)[chosen][:, chosen]
         logs = (log_similarities(one, scale, sign=reading.sign) for one in (distances(of_pictures, **settings), between))
         return matching_loss(*logs)
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse maps without places; shape is (N, H, W)."""
+    if len(shape) != 3 or shape[1] * shape[2] < 2:
+        raise ValueError(f"shape: found {tuple(shape)}; expected maps (channels, height, width) of more than one place")
+
+
+def check_batch(maps: torch.Tensor, labels: torch.Tensor, shape: tuple[int, int, int], classes: int) -> None:
+    """Refuse a batch whose maps (B, N, H, W) or labels (B,) are not those that were announced."""
+    if classes < 2:
+        raise ValueError(f"text: found {classes} class; expected at least two")
+    if tuple(maps.shape[1:]) != tuple(shape) or len(maps) != len(labels):
+        found = f"{tuple(maps.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"maps, labels: found shapes {found}; expected (B, *{tuple(shape)}) and (B,)")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels: found {int(labels.min())} to {int(labels.max())}; expected 0 to {classes - 1}")

@@ -25,8 +25,8 @@ class TextFeatures:
     """What a text encoder says of every class.
 
     Args:
-        tokens: (C, M, width), a row for each token of the class's prompt, padded.
-        mask: (C, M) bool, which rows there are.
+        tokens: (C, M, width), a row for each token of the class's prompt; shorter ones are filled up with what is said of padding.
+        mask: (C, M) bool, which rows are tokens.
         summary: (C, width), of the whole prompt.
 
     Raises:
@@ -57,7 +57,7 @@ class Prompts(nn.Module):
         contexts: learned vectors of a prompt.
         place: of the name: "end", "middle" (half of the contexts before it, half after) or "front".
         own_context: every class has contexts of its own; else all share them.
-        stop: follows the name, or all of it with place "middle"; "" for encoders that do not know the sign.
+        stop: follows contexts and name; "" for encoders that do not know the sign.
         with_end: count the end token's output among the tokens.
         learnable: whether contexts are trained; what frozen ones give is computed once.
         seed: of the contexts at first, N(0, 0.02^2).
@@ -77,16 +77,17 @@ class Prompts(nn.Module):
         if place not in (END, MIDDLE, FRONT):
             raise ValueError(f"place: found {place!r}; expected {END!r}, {MIDDLE!r} or {FRONT!r}")
         self.encoder, self.class_names, self.learnable = encoder, tuple(class_names), learnable
+        self.layout = {"contexts": contexts, "place": place, "own_context": own_context, "with_end": with_end}
         layouts = [_layout(encoder, name, contexts, place, stop) for name in class_names]
-        longest = max(len(slots) for slots, _ in layouts)
+        longest = max(map(len, layouts))
         if longest > encoder.longest:
-            name = class_names[max(range(len(layouts)), key=lambda one: len(layouts[one][0]))]
+            name = class_names[max(range(len(layouts)), key=lambda one: len(layouts[one]))]
             raise ValueError(
                 f"class_names: found {name!r}, with which a prompt of {contexts} contexts has {longest} tokens; {encoder.name} takes at "
                 f"most {encoder.longest}"
             )
-        padded = torch.tensor([slots + [0] * (longest - len(slots)) for slots, _ in layouts])  # below 0: contexts
-        lengths = torch.tensor([len(slots) for slots, _ in layouts])
+        padded = torch.tensor([slots + [0] * (longest - len(slots)) for slots in layouts])  # below 0: contexts
+        lengths = torch.tensor([len(slots) for slots in layouts])
         there = torch.arange(longest) < lengths[:, None]
         begin, end = len(encoder.begin), len(encoder.end)
         rows = there & (torch.arange(longest) >= begin) & (torch.arange(longest) < (lengths - (0 if with_end else end))[:, None])
@@ -98,12 +99,18 @@ class Prompts(nn.Module):
             ("_words", encoder.embed(padded.clamp_min(0).to(device)).detach()),
         ):  # fmt: skip
             self.register_buffer(name, value.to(device), persistent=False)
-        # Every class's rows are moved to the front, so that what is left over is padding behind.
+        # Every class's rows first, then what follows its end, then begin and end tokens that do not count.
         most = int(rows.sum(1).max())
-        order = torch.argsort((~rows).int(), dim=1, stable=True)[:, :most]
+        order = torch.argsort(torch.where(rows, 0, torch.where(there, 2, 1)), dim=1, stable=True)[:, :most]
         self.register_buffer("_rows", order.to(device), persistent=False)
         self.register_buffer("_mask", torch.gather(rows, 1, order).to(device), persistent=False)
         self._kept: TextFeatures | None = None
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, class_names: Sequence[str], reading, **settings) -> "Prompts":
+        """Prompts laid out as a reading has it; settings as in the class."""
+        layout = {name: getattr(reading, name) for name in ("contexts", "place", "own_context", "with_end")}
+        return cls(encoder, class_names, **layout, **settings)
 
     @property
     def width(self) -> int:
@@ -150,7 +157,7 @@ class Prompts(nn.Module):
 
     def _features(self, outputs):
         tokens = outputs.gather(1, self._rows[:, :, None].expand(-1, -1, outputs.shape[2]))
-        return TextFeatures(tokens * self._mask[:, :, None], self._mask, self._summary(outputs))
+        return TextFeatures(tokens, self._mask, self._summary(outputs))
 
 
 def check_names(class_names: Sequence[str], expected: Sequence[str] | None = None) -> None:
@@ -178,14 +185,13 @@ def check_names(class_names: Sequence[str], expected: Sequence[str] | None = Non
 
 
 def _layout(encoder, name, contexts, place, stop):
-    """Slots of a prompt, token numbers and -1 - k for context k, and where the end token is."""
+    """Slots of a prompt: token numbers, and -1 - k for context k."""
     learned, words = [-1 - k for k in range(contexts)], encoder.tokenize(name)
     if not words:
         raise ValueError(f"class_names: found {name!r}, which has no token for {encoder.name}; expected a name it knows")
     half = contexts // 2
     inner = {END: learned + words, MIDDLE: learned[:half] + words + learned[half:], FRONT: words + learned}[place]
-    slots = [*encoder.begin, *inner, *(encoder.tokenize(stop) if stop else []), *encoder.end]
-    return slots, len(slots) - 1
+    return [*encoder.begin, *inner, *(encoder.tokenize(stop) if stop else []), *encoder.end]
 
 
 def _torch_generator(seed):

@@ -12,7 +12,8 @@
 | the name stands | at the end | in the middle | at the end | at the end |
 
 The body of the paper could not be had: `paper` follows its abstract, its figure and what both studies quote of it (specs/lico.md). In all
-readings the text encoder stays frozen, as the paper says; the released code hands its parameters to the optimiser.
+readings the text encoder stays frozen, as the paper says; the released code hands its parameters to the optimiser. That `r2` brings
+features to length one before it compares them is assumed: the specification does not say.
 """
 
 import math
@@ -46,7 +47,7 @@ class Reading:
         points: what is transported: "channels" (each a flattened map) or "places" (each the channels' values there).
         regularisation, iterations, tolerance: of `sinkhorn`.
         transport_gradient: False as released.
-        mask_dead: leave silent channels out of transport.
+        mask_dead: leave silent channels out of transport; the paper has all channels in it.
         mask_padding: leave out what follows shorter prompts; else it counts as tokens.
         dropout: of the mapping net.
         label_of_label: texts are looked up twice, t[y][y_i], as released: sample i gets the text of class y[y_i].
@@ -78,7 +79,7 @@ class Reading:
     iterations: int = 100
     tolerance: float = 1e-4
     transport_gradient: bool = True
-    mask_dead: bool = True
+    mask_dead: bool = False
     mask_padding: bool = True
     dropout: float = 0.5
     label_of_label: bool = False
@@ -104,13 +105,12 @@ class Reading:
 PAPER = Reading("paper")
 CODE24A = Reading(
     "code24a", place=MIDDLE, own_context=True, tokens=ALL, manifold=MEANS, floored=True, sign=1.0, transport_gradient=False,
-    mask_dead=False,
 )  # fmt: skip
 CODE24B = Reading(
-    "code24b", permuted=False, tokens=ROLLED, manifold=MEANS, floored=True, sign=1.0, transport_gradient=False, mask_dead=False,
-    label_of_label=True, rolls_alike=True,
+    "code24b", permuted=False, tokens=ROLLED, manifold=MEANS, floored=True, sign=1.0, transport_gradient=False, label_of_label=True,
+    rolls_alike=True,
 )  # fmt: skip
 R2 = Reading(
-    "r2", temperature=LOG_SCALE, with_end=True, mask_padding=False, mask_dead=False, regularisation=1e-4, tolerance=0.0, dropout=0.0,
+    "r2", temperature=LOG_SCALE, with_end=True, mask_padding=False, regularisation=1e-4, tolerance=0.0, dropout=0.0,
 )  # fmt: skip
 READINGS = {reading.name: reading for reading in (PAPER, CODE24A, CODE24B, R2)}

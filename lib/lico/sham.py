@@ -1,9 +1,9 @@
 """A push of LICO's kind and size that means nothing: both losses towards fixed random targets.
 
-Manifold matching gets a random distance matrix in place of that of the texts, which belongs to the labels of the batch, and transport a
-random set of unit-length tokens for each class, in place of mapped ones (specs/lico.md, 9). There is no text, no mapping net and no
-temperature to be learned. Its weight is set so that its gradient on the backbone is as long as LICO's over the first 100 steps
-(`lib.lico.training.gradient_norms`).
+Manifold matching gets a random matrix (symmetric, 0 on the diagonal) in place of the distances of the texts, which belongs to the labels of
+the batch, and transport a random set of unit-length tokens for each class, in place of mapped ones (specs/lico.md, 9). There is no text, no
+mapping net and no temperature to be learned. Its weight is set so that its gradient on the backbone is as long as LICO's over the first
+100 steps (`lib.lico.training.gradient_norms`).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from lib.keyed_random import keys
 from lib.lico.controls import GivenText, random_text
 from lib.lico.diagnostics import mean_cosine
 from lib.lico.manifold import distances, log_similarities, matching_loss
-from lib.lico.objective import ConsistencyLosses
+from lib.lico.objective import ConsistencyLosses, check_batch, check_shape
 from lib.lico.readings import CHANNELS, FLAT, Reading
 from lib.lico.temperature import Temperature
 from lib.lico.transport import transport_loss
@@ -34,8 +34,10 @@ class Sham(nn.Module):
 
     def __init__(self, classes: int, tokens: int, shape: tuple[int, int, int], reading: Reading, *, weight: float = 1.0, seed: int = 0):
         super().__init__()
+        check_shape(shape)
         dims = shape[1] * shape[2] if reading.points == CHANNELS else shape[0]
-        self.text, self.reading, self.weight, self.seed = GivenText(random_text(classes, tokens, dims, seed=seed)), reading, weight, seed
+        self.shape, self.reading, self.weight, self.seed = tuple(shape), reading, weight, seed
+        self.text = GivenText(random_text(classes, tokens, dims, seed=seed))
         self.temperature = Temperature(reading.temperature, reading.initial, learnable=False)
 
     def forward(
@@ -43,6 +45,7 @@ class Sham(nn.Module):
     ) -> ConsistencyLosses:
         """Both losses of a batch, times the weight; arguments as in `Consistency`."""
         reading = self.reading
+        check_batch(maps, labels, self.shape, len(self.text().tokens))
         points = maps.flatten(2) if reading.points == CHANNELS else maps.flatten(2).mT
         tokens = self.text().tokens[labels]
         manifold = transport = maps.new_zeros((), dtype=torch.float32)

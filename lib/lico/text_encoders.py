@@ -8,7 +8,10 @@
 | `hugging_face:NAME` | any text encoder of Hugging Face's transformers, by name or local folder (needs the package transformers) |
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -61,8 +64,9 @@ class TextEncoder(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What determines its outputs."""
-        return {"text encoder": type(self).__name__, "weights": weights_sha256(self)}
+        """What determines its outputs: its layers with their activations, its weights, and its name."""
+        layers = hashlib.sha256(repr(self).encode()).hexdigest()
+        return {"text encoder": self.name, "layers": layers, "weights": weights_sha256(self)}
 
 
 class ContrastiveText(TextEncoder):
@@ -121,31 +125,37 @@ class ContrastiveText(TextEncoder):
 
 
 class HuggingFaceText(TextEncoder):
-    """A text encoder of transformers, by `inputs_embeds`: BERT and its kind, sentence encoders, CLIP's own text model.
+    """A text encoder of transformers, by `inputs_embeds`: BERT and its kind, and sentence encoders.
 
     Args:
         model: whose output has `last_hidden_state`.
         tokenizer: of the same.
         name: for tables.
+
+    Raises:
+        ValueError: if the model decodes too, or takes words only, as CLIP's does.
     """
 
     summary = "mean"
 
     def __init__(self, model: nn.Module, tokenizer, name: str):
         super().__init__()
+        if getattr(model.config, "is_encoder_decoder", False) or "inputs_embeds" not in signature(model.forward).parameters:
+            raise ValueError(f"{name}: found {type(model).__name__}; expected a text encoder that takes vectors (for a CLIP, open_clip:)")
         self.name, self.model, self._tokenizer = name, model, tokenizer
         table = model.get_input_embeddings()
         self.embedding_width, self.width = table.embedding_dim, model.config.hidden_size
         self.longest = min(int(tokenizer.model_max_length), getattr(model.config, "max_position_embeddings", 512))
-        around = tokenizer("")["input_ids"]
-        half = (len(around) + 1) // 2
-        self.begin, self.end = tuple(around[:half]), tuple(around[half:])
+        around, opening = tokenizer("")["input_ids"], (tokenizer.bos_token_id, tokenizer.cls_token_id)
+        first = int(bool(around) and around[0] in opening)
+        self.begin, self.end = tuple(around[:first]), tuple(around[first:])
         self.eval().requires_grad_(False)
 
     def tokenize(self, text):
         found = self._tokenizer.encode(text, add_special_tokens=False)
         if len(found) > self.longest - len(self.begin) - len(self.end):
-            raise ValueError(f"text: found {len(found)} tokens in {text!r:.60}; expected at most {self.longest - 2}")
+            most = self.longest - len(self.begin) - len(self.end)
+            raise ValueError(f"text: found {len(found)} tokens in {text!r:.60}; expected at most {most}")
         return found
 
     def embed(self, tokens):
@@ -155,8 +165,9 @@ class HuggingFaceText(TextEncoder):
         return self.model(inputs_embeds=embeddings, attention_mask=mask.long()).last_hidden_state
 
 
+@lru_cache(maxsize=2)
 def load(source: str, *, device: str = "cpu") -> TextEncoder:
-    """A text encoder by name, see the table above.
+    """A text encoder by name, see the table above; the same one for all that ask, since it is frozen.
 
     Raises:
         ValueError: if the name is unknown.
@@ -187,6 +198,5 @@ def _hugging_face(wanted, name):
     except (OSError, ValueError) as error:
         help_ = "name a local folder with config.json, model.safetensors and the tokenizer's files"
         raise FileNotFoundError(f"{name}: cannot be loaded ({error})\nWhat helps: {help_}") from error
-    model = model.get_text_model() if hasattr(model, "get_text_model") else getattr(model, "text_model", model)
     label = Path(wanted).name if Path(wanted).is_dir() else wanted
     return HuggingFaceText(model, tokenizer, f"hugging_face:{label}")

@@ -40,7 +40,8 @@ class Plan:
         learning_rate: eta_0 of `seven_sixteenths_cosine`.
         momentum, weight_decay: of SGD.
         clip: largest norm of the gradient, 0: none.
-        average: decay of a moving average of the weights, which then are the result (the released code: 0.999); 0: none.
+        average: decay of a moving average of the weights, which then are the result, with the last batch statistics (the released code:
+            0.999); 0: none.
         watch: diagnostics are recorded every so many steps, and good weights kept.
 
     Raises:
@@ -74,7 +75,7 @@ class Trained:
 
     Args:
         backbone: with its weights, in eval mode, without gradient and without the side of the texts.
-        history: a row for every watched step: step, rate, cross entropy, loss, and the diagnostics of `ConsistencyLosses`.
+        history: a row for every watched step: step, rate, loss, cross entropy, and the diagnostics of `ConsistencyLosses`.
         stopped: "" or why training ended early; the weights are then the last good ones.
     """
 
@@ -89,10 +90,8 @@ def train(
 ) -> Trained:  # fmt: skip
     """Minimise L_CE + alpha L_MM + beta L_OT.
 
-    With several processes (accelerate launch) each takes its part of the batch, and L_MM compares the pictures of a process.
-
     Args:
-        backbone: trained in place.
+        backbone: trained in place; it comes back on the device it came from.
         load: row numbers (n,) and a generator, for augmentation -> (n, 3, side, side) as the network takes them.
         labels: (pictures,) integers from 0.
         plan: how.
@@ -102,64 +101,65 @@ def train(
         device: "cpu", or "" for an accelerator where there is one.
 
     Returns:
-        What is left. A loss that is not finite ends training with a warning, and the last good weights stay.
+        What is left. Numbers that are not finite, in the loss or in weights, end training with a warning, and the last good weights stay.
 
     Raises:
-        ValueError: if there are fewer pictures than one batch, or one class only.
-        FloatingPointError: if the first loss is not finite already.
+        ValueError: if there are fewer pictures than one batch, one class only, a label is no whole number from 0, or the device is another.
+        FloatingPointError: if there were no good weights: the first step already has numbers that are not finite.
     """
-    labels = np.asarray(labels)
-    if len(labels) < plan.batch_size:
-        raise ValueError(f"labels: found {len(labels)} pictures; expected at least one batch of {plan.batch_size}")
-    if len(np.unique(labels)) < 2:
-        raise ValueError(f"labels: found {len(np.unique(labels))} class; expected at least two")
+    labels = _checked_labels(labels, plan)
+    if device not in ("", "cpu"):
+        raise ValueError(f"device: found {device!r}; expected 'cpu', or '' for an accelerator where there is one")
     if consistency is not None and not (consistency.reading.alpha or consistency.reading.beta):
         consistency = None
-    with training_threads():
+    home = next(backbone.module.parameters()).device
+    with training_threads(), torch.random.fork_rng():
         accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
-        modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency]))
+        modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency])).to(accelerator.device)
         parameters = [one for one in modules.parameters() if one.requires_grad]
-        optimizer = torch.optim.SGD(parameters, plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
-        schedule = seven_sixteenths_cosine(optimizer, plan.steps)
-        module, optimizer = accelerator.prepare(backbone.module, optimizer)
-        wrapped = backbone if module is backbone.module else replace(backbone, module=module, layer=f"module.{backbone.layer}")
-        side = None if consistency is None else accelerator.prepare(consistency)
+        optimizer, schedule = _optimizer(parameters, plan)
+        optimizer = accelerator.prepare(optimizer)
         moving = get_ema_multi_avg_fn(plan.average)
-        average = AveragedModel(backbone.module, multi_avg_fn=moving, use_buffers=True) if plan.average else None
+        average = AveragedModel(backbone.module, multi_avg_fn=moving) if plan.average else None
         modules.train()
-        watched, good, stopped = [], None, ""
-        bar = tqdm(range(plan.steps), desc=name, mininterval=1, leave=False, disable=None if accelerator.is_main_process else True)
-        for step in bar:
-            rows = batch_rows(len(labels), plan.batch_size, step, seed)[accelerator.process_index :: accelerator.num_processes]
+        watched, good, good_step, stopped = [], None, 0, ""
+        for step in tqdm(range(plan.steps), desc=name, mininterval=1, leave=False):
+            rows = batch_rows(len(labels), plan.batch_size, step, seed)
             watch = step % plan.watch == 0 or step == plan.steps - 1
-            x = load(rows, _generator(seed, step, accelerator.process_index)).to(accelerator.device)
+            x = load(rows, _generator(seed, step)).to(accelerator.device)
             y = torch.from_numpy(labels[rows]).to(accelerator.device)
-            loss, found = _losses(wrapped, side, consistency, x, y, step, plan, seed, watch=watch)
-            if not torch.isfinite(loss):
+            if not _finite(parameters):
+                stopped = f"weights after step {step - 1} of {plan.steps} are not finite"
+                break
+            maps, logits = _look(backbone, x, seed, step)
+            loss = task = cross_entropy(logits, y)
+            found = {"cross entropy": float(task.detach())} if watch else {}
+            if consistency is not None and _finite([maps, logits]):
+                losses = _added(consistency, maps, y, step, plan, seed, watch=watch)
+                loss, found = task + losses.total, found | losses.diagnostics
+            if not (_finite([maps, logits]) and torch.isfinite(loss)):
                 stopped = f"the loss at step {step} of {plan.steps} is {loss.item()}"
                 break
+            if watch:
+                watched.append({"step": step, "rate": schedule.get_last_lr()[0], "loss": float(loss.detach()), **found})
+                good, good_step = _state(backbone.module), step
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
-            if plan.clip:
-                accelerator.clip_grad_norm_(parameters, plan.clip)
-            if watch:
-                watched.append({"step": step, "rate": schedule.get_last_lr()[0], **found})
-                good = _state(backbone.module) if _finite(backbone.module) else good
-            optimizer.step()
-            schedule.step()
+            _take(optimizer, schedule, parameters, plan)
             if consistency is not None:
                 consistency.temperature.hold()
             if average is not None:
                 average.update_parameters(backbone.module)
-        if not stopped and not _finite(backbone.module):
-            stopped = f"weights after step {plan.steps} are not finite"
+        if not stopped and not _finite(parameters):
+            stopped = f"weights after step {plan.steps - 1} of {plan.steps} are not finite"
         if stopped and good is None:
-            raise FloatingPointError(f"{name}: {stopped}; expected a finite number (lower the learning rate, alpha or beta?)")
+            raise FloatingPointError(f"{name}: {stopped}; expected finite numbers (lower the learning rate, alpha or beta?)")
         if stopped:
-            warnings.warn(f"{name}: {stopped}; the weights of step {watched[-1]['step']} are kept", stacklevel=2)
+            warnings.warn(f"{name}: {stopped}; the weights before step {good_step} are kept", stacklevel=2)
             backbone.module.load_state_dict(good)
         elif average is not None:
             backbone.module.load_state_dict(average.module.state_dict())
+        modules.to(home)
         backbone.module.eval().requires_grad_(False)
     return Trained(backbone, pd.DataFrame(watched), stopped)
 
@@ -176,37 +176,42 @@ def gradient_norms(
 ) -> dict[str, float]:  # fmt: skip
     """Mean norm over the first steps of what each consistency adds to the gradient of the backbone, all at the same weights.
 
-    A copy of the backbone is trained with one of them; nothing of the caller's is changed. This is what the weight of a sham is set by.
+    A copy of the backbone is trained with one of them, step by step as `train` does; nothing of the caller's is changed. This is what the
+    weight of a sham is set by.
 
     Args:
-        backbone, load, labels, plan, seed: as in `train`.
+        backbone, load, labels, plan, seed: as in `train`; it runs where the backbone is.
         consistencies: by name, each with its own side of the texts.
         trained: the name of the one whose steps are taken.
         steps: how many, at most those of the plan.
+
+    Raises:
+        FloatingPointError: if a norm is not finite.
     """
+    labels = _checked_labels(labels, plan)
     backbone = replace(backbone, module=copy.deepcopy(backbone.module).train())
     consistencies = {name: copy.deepcopy(one).train() for name, one in consistencies.items()}
-    weights = [one for one in backbone.module.parameters() if one.requires_grad]
-    taking = [one for one in consistencies[trained].parameters() if one.requires_grad]
-    optimizer = torch.optim.SGD([*weights, *taking], plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
-    schedule = seven_sixteenths_cosine(optimizer, plan.steps)
+    of_backbone = [one for one in backbone.module.parameters() if one.requires_grad]
+    stepping = [*of_backbone, *(one for one in consistencies[trained].parameters() if one.requires_grad)]
+    optimizer, schedule = _optimizer(stepping, plan)
     norms = {name: [] for name in consistencies}
-    with training_threads():
+    device = of_backbone[0].device
+    with training_threads(), torch.random.fork_rng():
         for step in range(min(steps, plan.steps)):
             rows = batch_rows(len(labels), plan.batch_size, step, seed)
-            x, y = load(rows, _generator(seed, step, 0)), torch.from_numpy(labels[rows])
-            torch.manual_seed(int(keys(seed, 116, step) >> np.uint64(1)))
-            maps, logits = backbone.look(x)
+            x, y = load(rows, _generator(seed, step)).to(device), torch.from_numpy(labels[rows]).to(device)
+            maps, logits = _look(backbone, x, seed, step)
+            loss = cross_entropy(logits, y)
             for name, one in consistencies.items():
-                added = _added(one, one, maps, y, step, plan, seed, watch=False).total
-                found = torch.autograd.grad(added, weights, retain_graph=True, allow_unused=True)
+                added = _added(one, maps, y, step, plan, seed, watch=False).total
+                found = torch.autograd.grad(added, of_backbone, retain_graph=True, allow_unused=True) if added.requires_grad else ()
                 norms[name].append(math.sqrt(sum(float(part.square().sum()) for part in found if part is not None)))
-                if name == trained:
-                    of_step = added
+                if not math.isfinite(norms[name][-1]):
+                    raise FloatingPointError(f"{name}: the norm of its gradient at step {step} is not finite; expected a number")
+                loss = loss + added if name == trained else loss
             optimizer.zero_grad(set_to_none=True)
-            (cross_entropy(logits, y) + of_step).backward()
-            optimizer.step()
-            schedule.step()
+            loss.backward()
+            _take(optimizer, schedule, stepping, plan)
             consistencies[trained].temperature.hold()
     return {name: float(np.mean(values)) for name, values in norms.items()}
 
@@ -228,35 +233,51 @@ def predictions(backbone: Backbone, load: Loader, count: int, *, batch_size: int
     return np.concatenate(parts)
 
 
-def _losses(backbone, side, consistency, x, y, step, plan, seed, *, watch):
+def _checked_labels(labels, plan):
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
+        raise ValueError(f"labels: found {labels.dtype} of shape {labels.shape}; expected whole numbers from 0, (pictures,)")
+    if len(labels) < plan.batch_size:
+        raise ValueError(f"labels: found {len(labels)} pictures; expected at least one batch of {plan.batch_size}")
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"labels: found {len(np.unique(labels))} class; expected at least two")
+    return labels.astype(np.int64)
+
+
+def _optimizer(parameters, plan):
+    optimizer = torch.optim.SGD(parameters, plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
+    return optimizer, seven_sixteenths_cosine(optimizer, plan.steps)
+
+
+def _take(optimizer, schedule, parameters, plan):
+    if plan.clip:
+        nn.utils.clip_grad_norm_(parameters, plan.clip)
+    optimizer.step()
+    schedule.step()
+
+
+def _look(backbone, x, seed, step):
     torch.manual_seed(int(keys(seed, 116, step) >> np.uint64(1)))
-    maps, logits = backbone.look(x)
-    loss = task = cross_entropy(logits, y)
-    found = {"cross entropy": float(task.detach())} if watch else {}
-    if side is not None:
-        losses = _added(side, consistency, maps, y, step, plan, seed, watch=watch)
-        loss = task + losses.total
-        found |= losses.diagnostics
-    return loss, found | ({"loss": float(loss.detach())} if watch else {})
+    return backbone.look(x)
 
 
-def _added(side, consistency, maps, labels, step, plan, seed, *, watch):
+def _added(consistency, maps, labels, step, plan, seed, *, watch):
     """What a consistency says of a batch; its dropout has random numbers of its own, so that the backbone's stay the same without it."""
     reading = consistency.reading
     torch.manual_seed(int(keys(seed, 117, step) >> np.uint64(1)))
     rising = reading.warm_up * plan.steps
     share = min(1.0, (step + 1) / rising) if rising else 1.0
     order = consistency.text.order(seed, step) if reading.permuted else None
-    return side(maps, labels, order=order, share=share, watch=watch)
+    return consistency(maps, labels, order=order, share=share, watch=watch)
 
 
-def _generator(seed, step, process):
-    return torch.Generator().manual_seed(int(keys(seed, 118, step, process) >> np.uint64(1)))
+def _generator(seed, step):
+    return torch.Generator().manual_seed(int(keys(seed, 118, step) >> np.uint64(1)))
 
 
 def _state(module):
     return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
 
 
-def _finite(module):
-    return all(value.isfinite().all() for value in module.state_dict().values())
+def _finite(tensors):
+    return all(bool(value.detach().isfinite().all()) for value in tensors)

@@ -116,7 +116,7 @@ class TransportLoss:
     Args:
         loss: scalar with gradient, mean over pictures of <P, C>.
         transport: the plans behind it.
-        dead: share of rows of the maps without length, which take no part.
+        dead: share of rows of the maps without length, which take no part where `mask_dead` is set.
     """
 
     loss: torch.Tensor
@@ -145,14 +145,15 @@ def transport_loss(
     if maps.ndim != 3 or tokens.ndim != 3 or len(maps) != len(tokens) or maps.shape[2] != tokens.shape[2]:
         raise ValueError(f"maps, tokens: found shapes {tuple(maps.shape)} and {tuple(tokens.shape)}; expected (B, N, d) and (B, M, d)")
     wide = torch.float32 if maps.dtype in (torch.float16, torch.bfloat16) else maps.dtype
-    cost = cosine_cost(maps.to(wide), tokens.to(wide))
     live = live_rows(maps)
     seen = live if mask_dead else torch.ones_like(live)
     nothing = ~seen.any(1)
-    transport = sinkhorn(
-        cost.detach(), source=seen | nothing[:, None], target=token_mask, regularisation=regularisation, iterations=iterations,
-        tolerance=tolerance,
-    )  # fmt: skip
+    with torch.autocast(maps.device.type, enabled=False):  # mixed precision would take the product in half again
+        cost = cosine_cost(maps.to(wide), tokens.to(wide))
+        transport = sinkhorn(
+            cost.detach(), source=seen | nothing[:, None], target=token_mask, regularisation=regularisation, iterations=iterations,
+            tolerance=tolerance,
+        )  # fmt: skip
     each = (transport.plan * (cost if gradient else cost.detach())).sum((1, 2)).masked_fill(nothing, 0)
     return TransportLoss(each.mean(), transport, float((~live).float().mean()))
 

@@ -1,20 +1,28 @@
 """The experiments of notebook 03 at a size of seconds."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from lib import datasets
+from lib import datasets, store
+from lib.datasets.scenes import CLASS_NAMES
+from lib.encoders.small_clip import CutTokenizer, small_clip
+from lib.experiments.lico import runs
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Arm, arms_of, side_of
-from lib.experiments.lico.data import CROPPED, FLIPPED, balanced, loader, task
+from lib.experiments.lico.data import BOTH, CROPPED, FLIPPED, balanced, loader, task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.published import gains, published
 from lib.experiments.lico.runs import chosen_of, texts_to_tune
-from lib.experiments.lico.saliency import METRICS, beside, typical_pictures
+from lib.experiments.lico.saliency import METRICS, beside, judged, typical_pictures
+from lib.lico import text_encoders
 from lib.lico.controls import GivenText
 from lib.lico.readings import PAPER, READINGS
+from lib.lico.text_encoders import ContrastiveText
+from lib.lico.training import Plan, gradient_norms
 
 
 def test_points_gather_at_the_tokens_that_get_their_mass():
@@ -90,8 +98,6 @@ def test_controls_have_no_prompts(text, encoder_of_tests):
 @pytest.fixture
 def encoder_of_tests(monkeypatch):
     """In place of a text encoder that would have to be trained."""
-    from lib.lico import text_encoders
-
     monkeypatch.setattr(text_encoders, "load", lambda source: type("Encoder", (), {"width": 8})())
 
 
@@ -131,7 +137,7 @@ def test_tasks_have_parts_that_share_no_picture():
         task("digits", train_count=5000, validation_count=100, test_count=50)
 
 
-@pytest.mark.parametrize("augmentation", [FLIPPED, CROPPED])
+@pytest.mark.parametrize("augmentation", [FLIPPED, CROPPED, BOTH])
 def test_augmented_pictures_are_moved_pictures(augmentation):
     pictures = datasets.load("scenes", count=6, seed=0)
     load = loader(pictures, augmentation)
@@ -141,10 +147,11 @@ def test_augmented_pictures_are_moved_pictures(augmentation):
     assert (changed != plain).any()
     assert torch.equal(changed, load(np.arange(6), torch.Generator().manual_seed(0)))
     padded = torch.nn.functional.pad(plain, [4] * 4)
-    moves = range(9) if augmentation == CROPPED else [4]
+    moves = [4] if augmentation == FLIPPED else range(9)
     for one, other in zip(changed, padded, strict=True):
         windows = [other[:, y : y + 64, x : x + 64] for y in moves for x in moves]
-        assert any(torch.equal(one, window) or torch.equal(one, window.flip(2)) for window in windows)
+        turned = augmentation != CROPPED
+        assert any(torch.equal(one, window) or (turned and torch.equal(one, window.flip(2))) for window in windows)
 
 
 def test_pictures_are_compared_where_both_are_right_and_in_pairs():
@@ -187,15 +194,107 @@ def test_printed_numbers_that_do_not_follow_are_found():
 
 
 @pytest.mark.slow
-def test_every_error_is_seen():
-    from lib.datasets.scenes import CLASS_NAMES
+def test_every_error_has_the_numbers_of_the_specification():
+    found = defects("local:clip", CLASS_NAMES).set_index("error")
+    assert len(found) == 20
+    expected = {  # error -> wrong, right, within; measured there (specs/lico.md, 4.2, 4.3), or derived
+        "class vectors of the whole batch are broadcast as tokens": (64, 13, 0),
+        "similarity grows with distance": (0, 1, 0),
+        "texts are looked up twice, t[y][y_i]": (0.116, 1, 0.15),
+        "distances below 0.01 are lifted to it": (0, 1, 1e-6),
+        "all rolls of the context turn it by one": (1, 12, 0),
+        "class names are sorted": (7, 0, 0),
+        "a list of names is written into the code": (0, 1, 0),
+        "batch norm has a momentum of 0.001": (3 * (1 - 0.999**200), 3, 0.1),
+        "RISE's cells are shown where a normal number is below 0.1": (0.54, 0.1, 0.01),
+        "steps of 1 / K for K points (CIFAR: 103)": (0.990, 1, 5e-4),
+        "steps of 1 / K for K points (Imagenette: 28)": (0.964, 1, 5e-4),
+        "the epoch is chosen by test accuracy (of 200, all 94 %)": (0.9465, 0.94, 1e-3),  # 2.75 standard errors of 0.0024 above
+    }
+    for error, (wrong, right, within) in expected.items():
+        assert found.loc[error, "wrong"] == pytest.approx(wrong, abs=within + 1e-9), error
+        assert found.loc[error, "right"] == pytest.approx(right, abs=within + 1e-9), error
+    gradient = found.loc["plan and cost are both computed without gradient"]
+    assert gradient.wrong == 0 < gradient.right
+    assert found.loc["the text encoder is trained too", "wrong"] > 0 == found.loc["the text encoder is trained too", "right"]
+    short = found.loc["eps of 0.0001 with 100 iterations (right: 0.1)"]
+    assert short.wrong > 0.1 > 1e-4 > short.right  # the specification measured 0.35 to 0.73 on other points
+    assert found.loc["maps are taken in training mode", "wrong"] > 0.01 > found.loc["maps are taken in training mode", "right"] == 0
 
-    found = defects("local:clip", CLASS_NAMES)
-    assert len(found) == 21
-    assert (found.wrong != found.right).all()
-    by_error = found.set_index("error")
-    assert by_error.loc["plan and cost are both computed without gradient", "wrong"] == 0
-    assert by_error.loc["plan and cost are both computed without gradient", "right"] > 0
-    assert by_error.loc["batch norm has a momentum of 0.001", "wrong"] == pytest.approx(3 * (1 - 0.999**200), abs=0.05)
-    assert by_error.loc["RISE's cells are shown where a normal number is below 0.1", "wrong"] == pytest.approx(0.54, abs=0.01)
-    assert by_error.loc["class names are sorted", "wrong"] == 7
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    """A task of a few scenes, a text encoder with random weights, and a cache of its own."""
+    tokenizer = CutTokenizer([*CLASS_NAMES])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = ContrastiveText(small_clip(len(tokenizer), width=8, dims=16).eval(), tokenizer, "small")
+    monkeypatch.setattr(text_encoders, "load", lambda source: encoder)
+    monkeypatch.setattr(runs.store, "fetch", partial(store.fetch, folder=tmp_path))
+    runs.text_identity.cache_clear()
+    few = task("scenes", train_count=64, validation_count=16, test_count=12)
+    yield runs.Setting(few, "small", "local:clip", Plan(steps=3, batch_size=16))
+    runs.text_identity.cache_clear()
+
+
+MILD = PAPER.but(contexts=2, beta=0.1)
+
+
+def test_a_network_is_trained_once_and_read_back(setting, monkeypatch):
+    first = runs.trained(setting, Arm("mine", MILD), 0)
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained again"))
+    again = runs.trained(setting, Arm("another name", MILD), 0)
+    assert all(torch.equal(value, again.backbone.module.state_dict()[key]) for key, value in first.backbone.module.state_dict().items())
+    assert again.history.equals(first.history)
+    assert (again.stopped, again.backbone.module.training) == ("", False)
+    for other in (Arm("mine", MILD.but(alpha=5.0)), Arm("mine", MILD, "random text")):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            runs.trained(setting, other, 0)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        runs.trained(setting, Arm("mine", MILD), 1)
+
+
+def test_a_sham_is_as_hard_a_push_as_lico(setting):
+    found = runs.trained(setting, Arm(SHAM, MILD, SHAM), 0)
+    weight = found.history.weight.iloc[0]
+    start = setting.start(0)
+    lico, sham = (side_of(Arm("", MILD, text), "local:clip", CLASS_NAMES, start.shape()) for text in ("names", SHAM))
+    load, labels = loader(setting.task.train, setting.task.augmentation), setting.task.train.labels
+    norms = gradient_norms(start, load, labels, setting.plan, {"lico": lico, "sham": sham}, trained="lico")
+    assert weight == pytest.approx(norms["lico"] / norms["sham"], rel=1e-6)
+    assert weight > 0
+
+
+def test_trials_are_the_same_for_every_text_and_the_best_is_chosen(setting):
+    trials = runs.tried(setting, ["names", "one-hot"], 2)
+    assert trials.groupby("text").trial.apply(list).tolist() == [trials.trial[:2].tolist()] * 2
+    assert set(chosen_of(trials)) == {TUNED, "one-hot"}
+
+
+def test_maps_are_judged_and_kept_by_their_masks(setting, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "fetch", partial(store.fetch, folder=tmp_path))
+    network = runs.trained(setting, Arm("CE", None), 0)
+    test = setting.task.test
+    masks = test.masks(np.arange(12)).object
+    found = judged(network, test, masks, ["Grad-CAM", "RISE"], settings={"RISE": {"masks": 20}})
+    assert found["map"].unique().tolist() == ["Grad-CAM", "RISE", "random map", "true mask"]
+    assert len(found) == 48
+    mask = found[found["map"] == "true mask"]
+    assert (mask.pointing == 1).all()
+    assert (mask.energy == 1).all()
+    np.testing.assert_allclose(found.overall, found.insertion - found.deletion)
+    unlike = judged(network, test, np.roll(masks, 20, axis=2), ["Grad-CAM", "RISE"], settings={"RISE": {"masks": 20}})
+    assert (unlike.energy[:24] != found.energy[:24]).any()
+    np.testing.assert_array_equal(unlike.insertion[:36], found.insertion[:36])
+
+
+def test_accuracies_histories_and_reliance_have_a_row_for_each(setting):
+    networks = {(name, 0): runs.trained(setting, arm, 0) for name, arm in (("CE", Arm("CE", None)), ("paper", Arm("paper", MILD)))}
+    table = runs.accuracies(setting, networks)
+    assert table.arm.tolist() == ["CE", "paper"]
+    assert table.accuracy.between(0, 1).all()
+    history = runs.histories(networks)
+    assert history[history.arm == "CE"]["share of LICO"].abs().max() == 0
+    assert history[history.arm == "paper"]["share of LICO"].min() > 0
+    reliance = runs.reliance_on_background(setting, networks)
+    np.testing.assert_allclose(reliance.reliance, reliance["with"] - reliance["without"])

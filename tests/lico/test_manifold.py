@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 
 from lib.lico.manifold import FLOOR, distances, log_similarities, matching_loss
 from lib.lico.temperature import DIVISOR, INITIAL, LOG_SCALE, Temperature
@@ -57,6 +58,13 @@ def test_texts_twice_as_long_match_only_when_brought_to_length_one():
 def test_texts_of_other_samples_do_not_match():
     pictures = drawn(16, 8)
     assert loss(pictures, pictures.roll(1, 0)) > 0.1
+
+
+def test_the_loss_is_the_divergence_of_texts_from_pictures():
+    pictures, texts = drawn(16, 8), drawn(16, 8, seed=1)
+    shares = [log_similarities(distances(one), 2.0) for one in (pictures, texts)]
+    expected = entropy(shares[1].exp().numpy(), shares[0].exp().numpy(), axis=1).mean()
+    assert float(matching_loss(*shares)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_it_matters_which_side_is_the_target():

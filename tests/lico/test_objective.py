@@ -24,10 +24,7 @@ def drawn(*shape, seed=0):
 
 
 def consistency(encoder, reading, **settings):
-    torch.manual_seed(0)
-    layout = {name: getattr(reading, name) for name in ("contexts", "place", "own_context", "with_end")}
-    prompts = Prompts(encoder, NAMES, **layout)
-    return Consistency(prompts, SHAPE, reading, **settings).eval()
+    return Consistency(Prompts.of(encoder, NAMES, reading), SHAPE, reading, **settings).eval()
 
 
 @pytest.mark.parametrize("name", READINGS)
@@ -37,12 +34,14 @@ def test_every_reading_runs_and_trains_what_it_should(encoder, name):
     maps = drawn(5, *SHAPE).requires_grad_()
     losses = both(maps, LABELS, order=both.text.order(0, 0), watch=True)
     assert float(losses.total.detach()) == pytest.approx(10 * float(losses.manifold.detach()) + float(losses.transport.detach()), rel=1e-6)
+    # As released, transport moves nothing; as meant, it alone moves maps, mapping net and contexts.
+    assert losses.transport.requires_grad == reading.transport_gradient
+    if reading.transport_gradient:
+        moving = [maps, both.mapping[0].weight, both.mapping[3].weight, both.text.contexts]
+        moved = torch.autograd.grad(losses.transport, moving, retain_graph=True)
+        assert all(one.abs().max() > 0 for one in moved)
     losses.total.backward()
     assert maps.grad.abs().max() > 0
-    # As released, transport moves nothing, and nothing else trains the mapping net.
-    assert losses.transport.requires_grad == reading.transport_gradient
-    moved = max(0 if one.grad is None else float(one.grad.abs().max()) for one in both.mapping.parameters())
-    assert (moved > 0) == reading.transport_gradient
     assert both.text.contexts.grad.abs().max() > 0
     assert all(np.isfinite(value) for value in losses.diagnostics.values())
 
@@ -69,7 +68,7 @@ def test_a_label_looked_up_twice_is_another_class(encoder):
     once = consistency(encoder, CODE24B.but(contexts=3, beta=0.0, label_of_label=False))
     assert float(twice(maps, labels).manifold.detach()) == float(once(maps, labels[labels]).manifold.detach())
     assert float(twice(maps, labels).manifold.detach()) != float(once(maps, labels).manifold.detach())
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match="expected places in the batch"):
         twice(maps, torch.tensor([3, 0, 1]))  # fewer pictures than the highest label
 
 
@@ -205,7 +204,48 @@ def test_bad_batches_are_named(encoder, maps, labels, message):
 
 def test_maps_of_one_place_are_refused(encoder):
     with pytest.raises(ValueError, match="more than one place"):
-        Consistency(Prompts(encoder, NAMES, contexts=3), (6, 1, 1), PAPER)
+        Consistency(Prompts.of(encoder, NAMES, PAPER), (6, 1, 1), PAPER)
+
+
+def test_prompts_of_another_layout_are_refused(encoder):
+    with pytest.raises(ValueError, match="as code24a has it"):
+        Consistency(Prompts.of(encoder, NAMES, PAPER), SHAPE, CODE24A)
+
+
+def test_a_mapping_net_belongs_to_its_seed_whatever_was_drawn_before(encoder):
+    one = consistency(encoder, PAPER)
+    torch.rand(7)
+    before = torch.get_rng_state()
+    again, other = consistency(encoder, PAPER), consistency(encoder, PAPER, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one.mapping[0].weight, again.mapping[0].weight)
+    assert not torch.equal(one.mapping[0].weight, other.mapping[0].weight)
+
+
+def test_padding_has_what_the_encoder_says_of_it_and_counts_only_as_r2_has_it(encoder):
+    r2 = READINGS["r2"].but(contexts=3)
+    features = consistency(encoder, r2).text()
+    padding = features.tokens[~features.mask]
+    assert padding.abs().max() > 0
+    maps = drawn(5, *SHAPE)
+    counted, masked = (consistency(encoder, r2.but(mask_padding=one))(maps, LABELS) for one in (False, True))
+    assert float(counted.transport.detach()) != float(masked.transport.detach())
+
+
+def test_one_class_is_refused():
+    one = Consistency(GivenText(random_text(1, 3, 16)), SHAPE, PAPER)
+    with pytest.raises(ValueError, match="text: found 1 class"):
+        one(drawn(2, *SHAPE), torch.tensor([0, 0]))
+
+
+def test_mixed_precision_leaves_the_losses_in_single(encoder):
+    both = consistency(encoder, PAPER)
+    maps = drawn(5, *SHAPE)
+    plain = transport_loss(maps.flatten(2), drawn(5, 3, 16, seed=1))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = transport_loss(maps.flatten(2), drawn(5, 3, 16, seed=1))
+        assert both(maps, LABELS).manifold.dtype == torch.float32
+    assert float(mixed.loss) == float(plain.loss)
 
 
 @pytest.mark.parametrize(("settings", "message"), [

@@ -28,7 +28,6 @@ def test_rows_are_contexts_name_and_stop_and_shorter_prompts_are_padded(encoder)
     features = Prompts(encoder, NAMES, contexts=3)()
     assert tuple(features.tokens.shape) == (4, 3 + 3 + 1, 32)
     assert features.mask.sum(1).tolist() == [6, 6, 7, 6]
-    assert features.tokens[0, 6].abs().max() == 0
     with_end = Prompts(encoder, NAMES, contexts=3, with_end=True)()
     assert with_end.mask.sum(1).tolist() == [7, 7, 8, 7]
     # The end token's row is the summary, and stands behind the others whatever their number.

@@ -16,9 +16,10 @@ NAMES, SHUFFLED, RANDOM, ONE_HOT, UNIFORM, SHAM = "names", "shuffled names", "ra
 CONTROLS = (SHUFFLED, RANDOM, ONE_HOT, UNIFORM, SHAM)
 CONTROL_TOKENS = CONTEXTS + 3  # about as many as a prompt has
 
-# Stated before anything was trained (specs/lico.md, 9). Without transport its points do not matter.
+# Stated before anything was trained (specs/lico.md, 9, whose "{0.1, 0.5, 2.66, fixed}" is read as three fixed temperatures). Without
+# transport its points do not matter.
 GRID: tuple[dict, ...] = tuple(
-    {"alpha": alpha, "initial": tau, "learnable": False, "temperature": DIVISOR, "beta": beta, "points": points}
+    {"alpha": alpha, "initial": tau, "learnable": False, "temperature": DIVISOR, "beta": beta, "points": points, "mask_dead": True}
     for alpha in (0.1, 1.0, 10.0)
     for tau in (0.1, 0.5, 2.66)
     for beta in (0.0, 0.01, 0.1)
@@ -36,6 +37,7 @@ ABLATIONS: dict[str, Reading] = {
     "temperature fixed": PAPER.but(learnable=False),
     "temperature as CLIP's": PAPER.but(temperature=LOG_SCALE),
     "places are points": PAPER.but(points=PLACES),
+    "dead channels left out": PAPER.but(mask_dead=True),
     "beta 0.1": PAPER.but(beta=0.1),
     "beta 0.01": PAPER.but(beta=0.01),
     "warm-up, beta 0.1": PAPER.but(beta=0.1, warm_up=0.5),
@@ -74,6 +76,8 @@ def arms_of(names: Sequence[str], tuned: Mapping[str, Reading]) -> list[Arm]:
         elif name in READINGS or name in ABLATIONS:
             arms.append(Arm(name, (READINGS | ABLATIONS)[name]))
         elif name == TUNED or name in CONTROLS:
+            if name not in tuned:
+                raise ValueError(f"arms: found {name!r}, which was not tuned; expected {', '.join(tuned) or 'others'}")
             arms.append(Arm(name, tuned[name], NAMES if name == TUNED else name))
         else:
             expected = ", ".join([PLAIN, *READINGS, TUNED, *CONTROLS, *ABLATIONS])
@@ -98,11 +102,7 @@ def side_of(arm: Arm, source: str, class_names: Sequence[str], shape: tuple[int,
         return Sham(classes, CONTROL_TOKENS, shape, arm.reading, seed=seed)
     if arm.text in (NAMES, SHUFFLED):
         names = shuffled_names(class_names, seed=seed) if arm.text == SHUFFLED else class_names
-        reading = arm.reading
-        text = Prompts(
-            text_encoders.load(source), names, contexts=reading.contexts, place=reading.place, own_context=reading.own_context,
-            with_end=reading.with_end, stop=stop_of(source), seed=seed,
-        )  # fmt: skip
+        text = Prompts.of(text_encoders.load(source), names, arm.reading, stop=stop_of(source), seed=seed)
     else:
         width = text_encoders.load(source).width
         text = GivenText({
@@ -110,7 +110,7 @@ def side_of(arm: Arm, source: str, class_names: Sequence[str], shape: tuple[int,
             ONE_HOT: lambda: one_hot_text(classes, CONTROL_TOKENS),
             UNIFORM: lambda: uniform_text(classes, CONTROL_TOKENS, width, seed=seed),
         }[arm.text]())  # fmt: skip
-    return Consistency(text, shape, arm.reading)
+    return Consistency(text, shape, arm.reading, seed=seed)
 
 
 def stop_of(source: str) -> str:

@@ -12,7 +12,8 @@ from lib.keyed_random import generator
 from lib.lico.training import Loader
 
 TRAIN_SEED, TEST_SEED = 3000, 50  # of scenes; local encoders are trained on others
-FLIPPED, CROPPED, PLAIN = "flipped", "cropped and flipped", "as they are"
+FLIPPED, CROPPED, BOTH, PLAIN = "flipped", "cropped", "cropped and flipped", "as they are"
+DIGITS = ("digits", "mnist", "svhn")  # a mirrored digit is another or none; the released code flips them all the same
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Task:
     Args:
         name: for tables.
         train, validation, test: pictures; settings are chosen on validation, and only results are taken on test.
-        augmentation: of training pictures: "flipped" at random, "cropped and flipped" (4 pixels), or "as they are".
+        augmentation: of training pictures: "flipped" at random, "cropped" (a window moved by up to 4 pixels), "cropped and flipped", or
+            "as they are".
     """
 
     name: str
@@ -52,8 +54,11 @@ def task(
         labels: so many training pictures, as many of each class; 0 is all.
 
     Raises:
-        ValueError: if there are fewer pictures than asked for, or labels are not a multiple of the classes.
+        ValueError: if there are fewer pictures than asked for, labels are not a multiple of the classes, or a shortcut is asked of others
+            than scenes.
     """
+    if shortcut and dataset != "scenes":
+        raise ValueError(f"shortcut: found {shortcut} for {dataset}; expected 0, only scenes have one")
     if dataset == "scenes":
         drawn = datasets.load("scenes", count=train_count + validation_count, seed=TRAIN_SEED + seed, shortcut=shortcut)
         test = datasets.load("scenes", count=test_count, seed=TEST_SEED + seed)
@@ -62,13 +67,14 @@ def task(
         drawn, test = datasets.load(dataset, split="train"), datasets.load(dataset, split="test", count=test_count or None, seed=seed)
         order = generator(seed, 130).permutation(len(drawn))
     wanted = (train_count or len(drawn) - validation_count) + validation_count
-    if wanted > len(drawn) or not 0 < validation_count < len(drawn):
+    if train_count < 0 or wanted > len(drawn) or not 0 < validation_count < len(drawn):
         found = f"{train_count} and {validation_count} of {dataset}"
         raise ValueError(f"train_count, validation_count: found {found}; expected some of each, and at most {len(drawn)} in all")
     validation, train = drawn.take(order[:validation_count]), drawn.take(order[validation_count:wanted])
     if labels:
         train = train.take(balanced(train.labels, labels, len(train.class_names), seed=seed))
-    return Task(dataset, train.in_memory(), validation.in_memory(), test.in_memory(), FLIPPED if dataset == "scenes" else CROPPED)
+    augmentation = FLIPPED if dataset == "scenes" else CROPPED if dataset in DIGITS else BOTH
+    return Task(dataset, train.in_memory(), validation.in_memory(), test.in_memory(), augmentation)
 
 
 def balanced(labels: np.ndarray, count: int, classes: int, *, seed: int = 0) -> np.ndarray:
@@ -98,8 +104,10 @@ def loader(pictures: Pictures, augmentation: str = PLAIN) -> Loader:
         x = normalised(np.asarray(pictures.read(np.asarray(rows))))
         if drawing is None or augmentation == PLAIN:
             return x
-        if augmentation == CROPPED:
+        if augmentation in (CROPPED, BOTH):
             x = _cropped(x, drawing)
+        if augmentation == CROPPED:
+            return x
         turned = torch.rand(len(x), generator=drawing) < 0.5
         return torch.where(turned[:, None, None, None], x.flip(3), x)
 

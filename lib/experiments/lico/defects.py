@@ -150,7 +150,6 @@ def _of_training(seed):
         with torch.no_grad():
             changes.append(float((one(batch)[0] - one(others)[0]).abs().max()))
     yield SECOND, "maps are taken in training mode", "change of a picture's activation when others of its batch change", *changes
-    yield SECOND, "an index runs over batches instead of pictures", "pictures of a batch of 64 that are evaluated", len(range(64)[:16]), 64
 
 
 def _of_measures(seed):

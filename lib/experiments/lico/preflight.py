@@ -2,13 +2,15 @@
 
 from importlib.util import find_spec
 
+import numpy as np
+
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED, stop_of
 from lib.experiments.lico.data import Task
 from lib.explainers import EXPLAINERS
 from lib.figures import PALETTE
 from lib.lico import text_encoders
 from lib.lico.backbones import BACKBONES, backbone
-from lib.lico.prompts import Prompts
+from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
 
 OPTIONAL = {"Grad-CAM++": "pytorch_grad_cam", "Score-CAM": "pytorch_grad_cam"}
@@ -36,6 +38,10 @@ def check(settings, task: Task) -> None:
     for name in ("limited_arms", "shortcut_arms"):
         if getattr(settings, name) and PLAIN not in getattr(settings, name):
             raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
+    for name in ("limited_arms", "shortcut_arms"):
+        tuned = [one for one in getattr(settings, name) if one == TUNED or one in CONTROLS]
+        if untuned := [one for one in tuned if one not in settings.arms]:
+            raise ValueError(f"{name}: found {untuned[0]!r}, which is tuned with the arms; expected it among the arms too")
     if len(settings.arms) > len(PALETTE):
         raise ValueError(f"arms: found {len(settings.arms)}; expected at most {len(PALETTE)}, which can be told apart by colour")
     if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
@@ -56,12 +62,18 @@ def check(settings, task: Task) -> None:
         raise ValueError(f"saliency_count: found {settings.saliency_count}; expected at most the {len(task.test)} test pictures")
     classes = len(task.class_names)
     rarest = min((task.train.labels == one).sum() for one in range(classes))
+    if len(set(settings.labels)) < len(settings.labels):
+        raise ValueError(f"labels: found {settings.labels}; expected each once")
+    smallest = min([settings.batch_size, *settings.labels])
+    if any((READINGS | ABLATIONS).get(one) and (READINGS | ABLATIONS)[one].label_of_label for one in settings.arms) and smallest < classes:
+        raise ValueError(f"batch_size: found batches of {smallest} for {classes} classes; code24b takes labels for places in the batch")
     for one in settings.labels:
         if one % classes or not classes <= one <= rarest * classes:
             raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
     if settings.network not in BACKBONES:
         raise ValueError(f"network: found {settings.network!r}; expected one of {', '.join(BACKBONES)}")
-    side = task.train.read([0])[0].shape[0]
-    if side != backbone(settings.network, classes).side:
-        raise ValueError(f"network: found {settings.network!r} for pictures of {side} pixels; expected one for that size")
+    shape, side = np.asarray(task.train.read(np.arange(1))[0]).shape[:2], backbone(settings.network, classes).side
+    if shape != (side, side):
+        raise ValueError(f"network: found {settings.network!r}, for {side} x {side} pixels, and pictures of {shape}; expected a pair")
+    check_names(task.class_names, task.test.class_names)
     Prompts(text_encoders.load(settings.text), task.class_names, stop=stop_of(settings.text))

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 import torch
 
 from lib import store
-from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of
+from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of, stop_of
 from lib.experiments.lico.data import Task, loader
 from lib.experiments.remembered import remembered
 from lib.keyed_random import generator
@@ -20,6 +21,7 @@ from lib.lico.sham import Sham
 from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
+CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,16 @@ class Setting:
     @property
     def inputs(self) -> dict:
         """Plain values that determine a run, together with arm and seed."""
-        return {"task": self.task.name, "train": self.task.train.identity, "augmentation": self.task.augmentation,
-                "network": self.network, "text": text_identity(self.source), "plan": asdict(self.plan)}  # fmt: skip
+        return {
+            "task": self.task.name, "train": self.task.train.identity, "augmentation": self.task.augmentation, "network": self.network,
+            "text": text_identity(self.source), "class names": list(self.task.class_names), "stop": stop_of(self.source),
+            "plan": asdict(self.plan), "matched steps": MATCHED_STEPS,
+        }  # fmt: skip
 
 
+@lru_cache(maxsize=4)
 def text_identity(source: str) -> dict[str, str]:
-    """What determines the outputs of a text encoder."""
+    """What determines the outputs of a text encoder; its weights are hashed once."""
     return text_encoders.load(source).identity
 
 
@@ -75,7 +81,7 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
         }  # fmt: skip
 
     inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed}
-    stored = store.fetch("lico/networks", inputs, make, code=[training, Consistency, Sham, side_of, backbone])
+    stored = store.fetch("lico/networks", inputs, make, code=CODE)
     parts = {"state": {}, "history": {}, "stopped": {}, "weight": {}}
     for key, value in stored.items():
         kind, _, rest = key.partition("/")
@@ -130,7 +136,7 @@ def tried(setting: Setting, texts: Sequence[str], trials: int, *, seed: int = 0)
                 return [{"trial": number, **GRID[number], "validation accuracy": reached, "stopped": found.stopped}]
 
             inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed, "validation": setting.task.validation.identity}
-            rows = remembered("lico/trials", inputs, make, code=[training, Consistency, Sham, side_of, backbone, accuracy])
+            rows = remembered("lico/trials", inputs, make, code=CODE)
             tables.append(rows.assign(text=text))
     return pd.concat(tables, ignore_index=True)
 

@@ -1,5 +1,6 @@
 """Saliency of every classifier, judged picture by picture, and classifiers set side by side on the pictures that both get right."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,9 +24,7 @@ SMALLER_IS_BETTER = ("deletion",)
 
 def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str, **settings) -> np.ndarray:
     """(n, H, W) maps of a classifier by an explainer."""
-    backbone = network.backbone
-    layer = dict(backbone.module.named_modules())[backbone.layer]
-    return explain(name, backbone.module, layer, x, targets, **settings).cpu().numpy()
+    return explain(name, network.backbone.module, network.backbone.layer, x, targets, **settings).cpu().numpy()
 
 
 def judged(
@@ -48,21 +47,22 @@ def judged(
     """
     settings = dict(settings or {})
     inputs = {
-        "weights": weights_sha256(network.backbone.module), "network": network.backbone.name, "pictures": pictures.identity,
-        "names": list(names), "settings": settings, "masks": masks is not None, "seed": seed,
+        "weights": weights_sha256(network.backbone.module), "network": network.backbone.name, "layer": network.backbone.layer,
+        "pictures": pictures.identity, "names": list(names), "settings": settings, "seed": seed,
+        "masks": "" if masks is None else hashlib.sha256(repr(masks.shape).encode() + np.ascontiguousarray(masks).tobytes()).hexdigest(),
     }  # fmt: skip
 
     def make():
-        load = loader(pictures)
-        x = load(np.arange(len(pictures)), None)
-        labels = torch.from_numpy(pictures.labels)
         module = network.backbone.module
+        device = next(module.parameters()).device
+        x = loader(pictures)(np.arange(len(pictures)), None).to(device)
+        labels = torch.from_numpy(pictures.labels).to(device)
 
         def probability(batch):
             return module(batch).softmax(1)
 
         with torch.no_grad():
-            of_classes = torch.cat([probability(batch) for batch in x.split(256)]).numpy()
+            of_classes = torch.cat([probability(batch) for batch in x.split(256)]).cpu().numpy()
         turned = x.flip(3)
         tables = []
         for name in (*names, RANDOM_MAP, *([] if masks is None else [TRUE_MASK])):
@@ -86,7 +86,7 @@ def judged(
             }))  # fmt: skip
         return pd.concat(tables).to_dict("records")
 
-    return remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged])
+    return remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged, loader])
 
 
 def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
