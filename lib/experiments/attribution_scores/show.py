@@ -72,7 +72,7 @@ def gain_figure(gains: Mapping[str, pd.DataFrame], labels: Mapping[str, str]) ->
     usual = first["schedule"].iloc[0]
     rows = list(dict.fromkeys(zip(first["schedule"], first["arm"], strict=True)))
     sizes = list(dict.fromkeys(first["size"]))
-    figure, panels = plt.subplots(1, len(tables), figsize=(figures.PAGE, 1.0 + 0.1 * len(rows) * (len(sizes) + 1)), sharey=True)
+    figure, panels = plt.subplots(1, len(tables), figsize=(figures.PAGE, 1.0 + len(rows) * (0.15 + 0.045 * len(sizes))), sharey=True)
     for axes, (number, table) in zip(np.atleast_1d(panels), tables.items(), strict=True):
         for index, size in enumerate(sizes):
             of_size = table[table["size"] == size]
@@ -80,12 +80,12 @@ def gain_figure(gains: Mapping[str, pd.DataFrame], labels: Mapping[str, str]) ->
                        for row in zip(of_size["schedule"], of_size["arm"], strict=True)]  # fmt: skip
             reach = np.nan_to_num(np.stack([of_size["gain"] - of_size["low"], of_size["high"] - of_size["gain"]]), posinf=0, neginf=0)
             color = figures.PALETTE[index % len(figures.PALETTE)]
-            axes.errorbar(of_size["gain"], heights, xerr=reach, fmt="o", ms=3, lw=0.8, color=color, label=f"d = {size}")
+            axes.errorbar(of_size["gain"], heights, xerr=reach, fmt="o", ms=2.5, lw=0.8, color=color, label=f"d = {size}")
         axes.axvline(0, color="0.7", lw=0.5)
         axes.set_xlabel(f"gain in {labels[number]}")
         axes.locator_params(axis="x", nbins=4)
     names = [arm if schedule == usual else f"{arm} ({schedule})" for schedule, arm in rows]
     panels[0].set_yticks(range(len(rows)), names)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(rows) - 0.4, -0.6)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sizes))
     return figure
