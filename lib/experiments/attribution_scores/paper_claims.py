@@ -121,6 +121,9 @@ def _sanity(similarity, seeds):
         values = values.dropna()
         return _seeds_mean([student_mean(one.to_numpy()) for _, one in values.groupby("key")])
 
+    def correlation(values):
+        return _within(mean(values), -1.0, 1.0)
+
     product, gradient = (of(f"plain {name}", "untrained") for name in ("gradient x activation", "gradient"))
     top = next(other for other in ranks["other"] if other.startswith("from "))  # the first of the cascade: the top layer
     guided, plain = (of(name, top) for name in ("guided backpropagation", "plain gradient"))
@@ -128,14 +131,14 @@ def _sanity(similarity, seeds):
     return [
         Claim(
             "at the picture, gradient x activation shows the same map before training (C4, T2)", "some strategies ignore the parameters",
-            f"without smoothing noise: {rule}", mean(product), low=SAME, trained_seeds=seeds,
+            f"without smoothing noise: {rule}", correlation(product), low=SAME, trained_seeds=seeds,
         ),
         Claim(
-            "it does so with smoothing noise", "not asked", rule, mean(of("gradient x activation", "untrained")), low=SAME,
+            "it does so with smoothing noise", "not asked", rule, correlation(of("gradient x activation", "untrained")), low=SAME,
             trained_seeds=seeds,
         ),
         Claim(
-            "the gradient alone does not (C4, T5)", "others pass", f"the same without noise, below {SAME:g}", mean(gradient), high=SAME,
+            "the gradient alone does not (C4, T5)", "others pass", f"the same without noise, below {SAME:g}", correlation(gradient), high=SAME,
             trained_seeds=seeds,
         ),
         Claim(
@@ -185,7 +188,8 @@ def _redundancy(redundancy, copies, seeds):
         shares = [proportion(int((one[change] < one["intact"]).sum()), len(one)) for _, one in redundancy.groupby("key")]
         found.append(Claim(
             f"S_D* falls when half of the units become {label} (C3, T4)", "a control in early code",
-            f"share of pictures, mean over seeds, above {OFTEN:g}", _seeds_mean(shares), low=OFTEN, trained_seeds=seeds,
+            f"share of pictures, mean over seeds, above {OFTEN:g}", _within(_seeds_mean(shares), 0.0, 1.0), low=OFTEN,
+            trained_seeds=seeds,
         ))  # fmt: skip
     single = copies[copies["samples"] == copies["samples"].min()]
     single = single.pivot(index=["key", "draw"], columns=["units", "noise"], values="scaled")
@@ -205,7 +209,7 @@ def _drift(changes, detections, seeds):
             f"informativeness falls as pictures drift: {name} (E4, T3)",
             "relative loss grows with the strength" if name == "noise" else "not asked",
             f"Spearman of strength and median relative loss, pictures resampled, mean over seeds, above {RISING:g}",
-            _mean_correlation([_rise(one) for _, one in of_drift.groupby("key")]), low=RISING, trained_seeds=seeds,
+            _within(_seeds_mean([_rise(one) for _, one in of_drift.groupby("key")]), -1.0, 1.0), low=RISING, trained_seeds=seeds,
         ))  # fmt: skip
     strengths = detections["strength"].unique()
     at = strengths[np.abs(strengths - STRENGTH).argmin()]
@@ -219,10 +223,9 @@ def _drift(changes, detections, seeds):
     return found
 
 
-def _mean_correlation(several):
-    """Over seeds; no interval of correlations reaches beyond 1."""
-    mean = _seeds_mean(several)
-    return mean and Estimate(mean.value, max(mean.low, -1.0), min(mean.high, 1.0), mean.count)
+def _within(mean, low, high):
+    """No interval of a correlation or a share reaches beyond what there is."""
+    return mean and Estimate(mean.value, max(mean.low, low), min(mean.high, high), mean.count)
 
 
 def _mean(values):
