@@ -138,8 +138,8 @@ def _sanity(similarity, seeds):
             trained_seeds=seeds,
         ),
         Claim(
-            "the gradient alone does not (C4, T5)", "others pass", f"the same without noise, below {SAME:g}", correlation(gradient), high=SAME,
-            trained_seeds=seeds,
+            "the gradient alone does not (C4, T5)", "others pass", f"the same without noise, below {SAME:g}", correlation(gradient),
+            high=SAME, trained_seeds=seeds,
         ),
         Claim(
             "the gradient depends more on the parameters than gradient x activation", "others pass",
