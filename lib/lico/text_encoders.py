@@ -9,6 +9,7 @@
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import signature
@@ -22,7 +23,7 @@ from lib.encoders.recipe import tokenizer_of
 from lib.encoders.weights import weights_sha256
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(nn.Module, ABC):
     """A frozen text encoder, split where learned vectors enter.
 
     Attributes:
@@ -42,21 +43,21 @@ class TextEncoder(nn.Module):
     end: tuple[int, ...]
     summary: str
 
+    @abstractmethod
     def tokenize(self, text: str) -> list[int]:
         """Numbers of the tokens of a text, without begin and end.
 
         Raises:
             ValueError: if it is too long.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """(...) token numbers -> (..., embedding_width), without their places."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(n, L, embedding_width) and (n, L) bool, what is not padding -> (n, L, width). L may be below `longest`."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> "TextEncoder":
         """Always in eval mode: it is frozen."""

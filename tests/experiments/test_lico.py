@@ -17,12 +17,13 @@ from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.published import gains, published
 from lib.experiments.lico.runs import chosen_of, texts_to_tune
-from lib.experiments.lico.saliency import METRICS, beside, judged, typical_pictures
+from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, typical_pictures
 from lib.lico import text_encoders
 from lib.lico.controls import GivenText
 from lib.lico.readings import PAPER, READINGS
 from lib.lico.text_encoders import ContrastiveText
 from lib.lico.training import Plan, gradient_norms
+from lib.saliency_metrics import equivariance
 
 
 def test_points_gather_at_the_tokens_that_get_their_mass():
@@ -283,6 +284,11 @@ def test_maps_are_judged_and_kept_by_their_masks(setting, tmp_path, monkeypatch)
     assert (mask.pointing == 1).all()
     assert (mask.energy == 1).all()
     np.testing.assert_allclose(found.overall, found.insertion - found.deletion)
+    x, labels = loader(test)(np.arange(12), None), torch.from_numpy(test.labels)
+    expected = equivariance(*(maps_of(network, some, labels, "Grad-CAM") for some in (x, x.flip(3))))
+    turned = equivariance(maps_of(network, x, labels, "Grad-CAM")[:, :, ::-1], maps_of(network, x.flip(3), labels, "Grad-CAM"))
+    np.testing.assert_allclose(found.equivariance[:12], turned, atol=1e-6)
+    assert not np.allclose(expected, turned)
     unlike = judged(network, test, np.roll(masks, 20, axis=2), ["Grad-CAM", "RISE"], settings={"RISE": {"masks": 20}})
     assert (unlike.energy[:24] != found.energy[:24]).any()
     np.testing.assert_array_equal(unlike.insertion[:36], found.insertion[:36])

@@ -36,6 +36,15 @@ def test_rows_are_contexts_name_and_stop_and_shorter_prompts_are_padded(encoder)
     np.testing.assert_array_equal(with_end.tokens[:, :6].detach(), features.tokens[:, :6].detach())
 
 
+def test_what_fills_up_a_short_prompt_is_what_the_encoder_says_behind_its_end(encoder):
+    prompts = Prompts(encoder, NAMES, contexts=3)
+    words = [*encoder.tokenize("red star"), *encoder.tokenize("."), *encoder.end, 0]  # one token shorter than the longest
+    parts = [torch.tensor(encoder.begin), torch.tensor(words)]
+    sequence = torch.cat([encoder.embed(parts[0]), prompts.contexts[0], encoder.embed(parts[1])])[None]
+    outputs = encoder(sequence, torch.ones(sequence.shape[:2], dtype=torch.bool))[0]
+    np.testing.assert_allclose(prompts().tokens[0, -1].detach(), outputs[-1].detach(), atol=5e-6)
+
+
 def test_a_prompt_is_the_sequence_it_stands_for(encoder):
     prompts = Prompts(encoder, NAMES, contexts=4, seed=3)
     for place, layout in (("end", "XXXXns"), ("middle", "XXnXXs"), ("front", "nXXXXs")):

@@ -168,6 +168,30 @@ def test_with_lico_too_what_is_not_finite_stops_training(encoder):
     assert all(value.isfinite().all() for value in found.backbone.module.state_dict().values())
 
 
+def test_prompts_that_are_not_finite_stop_training(encoder):
+    both = side(encoder)
+
+    def load_until(rows, generator):
+        load_until.calls += 1
+        if load_until.calls == 5:
+            with torch.no_grad():
+                both.text.contexts.fill_(torch.nan)
+        return load(rows, generator)
+
+    load_until.calls = 0
+    with pytest.warns(UserWarning, match="weights after step 3 of 6 are not finite; the weights before step 2 are kept"):
+        found = train(tiny(), load_until, LABELS, PLAN, consistency=both)
+    assert found.stopped
+
+
+def test_the_temperature_is_held_after_every_step(encoder, monkeypatch):
+    both, held = side(encoder), []
+    monkeypatch.setattr(both.temperature, "hold", lambda: held.append(float(both.temperature.t.detach())))
+    train(tiny(), load, LABELS, PLAN, consistency=both)
+    assert len(held) == PLAN.steps
+    assert held[-1] == float(both.temperature.t.detach())
+
+
 def test_a_first_loss_that_is_not_finite_is_an_error():
     with pytest.raises(FloatingPointError, match="the loss at step 0 of 6 is nan"):
         train(tiny(), lambda rows, generator: load(rows, generator) * torch.nan, LABELS, PLAN)
@@ -236,6 +260,12 @@ def test_norms_are_measured_beside_each_other_at_the_same_weights(encoder):
     again = gradient_norms(start, load, LABELS, PLAN, {"lico": both, "sham": matched}, trained="lico")
     assert again["sham"] == pytest.approx(norms["lico"], rel=1e-4)
     assert again["lico"] == norms["lico"]
+
+
+def test_a_norm_does_not_depend_on_what_else_is_measured(encoder):
+    start, both = tiny(), side(encoder)
+    alone = gradient_norms(start, load, LABELS, PLAN, {"lico": both}, trained="lico")["lico"]
+    assert gradient_norms(start, load, LABELS, PLAN, {"other": side(encoder), "lico": both}, trained="lico")["lico"] == alone
 
 
 def test_the_gradient_norm_is_that_of_the_first_step(encoder):

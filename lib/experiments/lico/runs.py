@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from lib import store
+from lib.datasets.scenes import FACTORS, assigned_background
 from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of, stop_of
 from lib.experiments.lico.data import Task, loader
 from lib.experiments.remembered import remembered
@@ -187,8 +188,6 @@ def reliance_on_background(setting: Setting, networks: Mapping[tuple[str, int], 
 
     Test scenes have no shortcut: their backgrounds are independent of the class.
     """
-    from lib.datasets.scenes import FACTORS, assigned_background
-
     test = setting.task.test
     assigned = np.asarray(FACTORS["background"])[assigned_background(test.labels)] == test.factors["background"].to_numpy()
     rows = []

@@ -19,7 +19,6 @@ from lib.statistics import Estimate, paired_difference
 
 TRUE_MASK, RANDOM_MAP = "true mask", "random map"
 METRICS = ("insertion", "deletion", "overall", "insertion / p", "pointing", "energy", "equivariance")
-SMALLER_IS_BETTER = ("deletion",)
 
 
 def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str, **settings) -> np.ndarray:
