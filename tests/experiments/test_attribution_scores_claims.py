@@ -156,6 +156,20 @@ def test_correlations_over_encoders_rest_on_lineages():
     assert by["S_D* ranks encoders as DCI's completeness does"].verdict == "fails"
 
 
+def test_unchanged_encoders_are_ranked_without_changed_codes():
+    names = [f"local:{one},seed=0{change}" for change in ("", "@half copies") for one in "abcdefgh"]
+    plain = np.arange(8.0)
+    factors = pd.DataFrame({"encoder": names} | dict.fromkeys(
+        ("DCI completeness", "excess", "probe accuracy", "DCI informativeness"), np.arange(16.0)))  # fmt: skip
+    factors["disentanglement"] = np.concatenate([plain + 100, plain])
+    factors["DCI disentanglement"] = factors["MIG"] = np.concatenate([100 - plain, plain])
+    by = {one.claim: one for one in claims(SETTINGS, **tables() | {"factors": factors})}
+    for score in ("DCI", "MIG"):
+        assert by[f"S_D* ranks encoders as {score} does (C3)"].here.value > 0.5
+        unchanged = by[f"S_D* ranks unchanged encoders as {score} does"]
+        assert (unchanged.here.value, unchanged.here.count, unchanged.verdict) == (-1.0, 8, "fails")
+
+
 def test_planted_cases_are_those_of_the_specification():
     found = planted_cases(rotations=50).set_index(["units", "case"])
     assert found.loc[(4, "one unit a region"), ["raw", "scaled", "S_D*", "overlap"]].tolist() == pytest.approx([0.1875, 0.1875, 1, 0])
