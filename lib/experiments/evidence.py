@@ -13,6 +13,7 @@ from lib.representations import NOISE, family, lineage
 from lib.statistics import Estimate, student_mean
 
 LEAST_REPRESENTATIONS, LEAST_LINEAGES = 6, 3
+TOO_LITTLE = Estimate(np.nan, np.nan, np.nan, 0)  # came out to tell anything from
 
 
 def trainings(names: Sequence[str], seeds: Sequence[int]) -> int | None:
@@ -49,13 +50,13 @@ def all_of(estimates: Sequence[Estimate]) -> Estimate | None:
     return Estimate(*(min(getattr(one, end) for one in estimates) for end in ("value", "low", "high")), len(estimates))
 
 
-def rank_correlation(named: pd.DataFrame, first: str, second: str) -> Estimate | None:
+def rank_correlation(named: pd.DataFrame, first: str, second: str) -> Estimate:
     """Spearman of two columns over the representations that index a table, means over seeds and without random features."""
     means = named[[first, second]].groupby(family).mean().drop(NOISE, errors="ignore")
     return resampled_lineages(means, lambda rows: stats.spearmanr(rows[first], rows[second]).statistic)
 
 
-def least_kendall(scores: pd.DataFrame) -> Estimate | None:
+def least_kendall(scores: pd.DataFrame) -> Estimate:
     """The least Kendall correlation between two columns over representations, as in `rank_correlation`."""
     means = scores.groupby(family).mean().drop(NOISE, errors="ignore")
 
@@ -66,11 +67,11 @@ def least_kendall(scores: pd.DataFrame) -> Estimate | None:
     return resampled_lineages(means, least)
 
 
-def resampled_lineages(means: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], resamples: int = 1000) -> Estimate | None:
-    """A statistic of a table of representations, with a bootstrap over lineages; None where there are too few of either."""
+def resampled_lineages(means: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], resamples: int = 1000) -> Estimate:
+    """A statistic of a table of representations, with a bootstrap over lineages; TOO_LITTLE where there are too few of either."""
     members = means.groupby(lineage).indices
     if len(means) < LEAST_REPRESENTATIONS or len(members) < LEAST_LINEAGES:
-        return None
+        return TOO_LITTLE
     rng, groups = np.random.default_rng(0), list(members.values())
     found = []
     for _ in range(resamples):

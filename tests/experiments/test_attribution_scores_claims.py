@@ -9,7 +9,8 @@ import pytest
 from lib.experiments.attribution_scores import claims
 from lib.experiments.attribution_scores.planted import planted_cases, rotation_sweep
 
-SETTINGS = SimpleNamespace(autoencoder_seeds=[0, 1, 2], encoders=["local:a"], seeds=[0, 1, 2], constrained_seeds=[0, 1, 2])
+SEEDS = ("autoencoder_seeds", "seeds", "constrained_seeds", "compared_seeds")
+SETTINGS = SimpleNamespace(encoders=["local:a"], **{key: [0, 1, 2] for key in SEEDS})
 
 
 def tables():
@@ -135,13 +136,15 @@ def test_a_loss_that_grows_only_on_the_whole_is_not_enough():
 
 
 def test_one_seed_decides_nothing_about_training():
-    few = SimpleNamespace(autoencoder_seeds=[0], encoders=["local:a"], seeds=[0], constrained_seeds=[0])
+    few = SimpleNamespace(encoders=["local:a"], **{key: [0] for key in SEEDS})
     found = tables()
-    found |= {"looks": pd.DataFrame(), "constrained": found["constrained"][found["constrained"].seed == 0]}
+    numbers = ("disentanglement", "DCI disentanglement", "DCI completeness", "MIG", "excess", "probe accuracy", "DCI informativeness")
+    ranked = pd.DataFrame({"encoder": [f"local:{one},seed=0" for one in "abcdefgh"]} | dict.fromkeys(numbers, np.arange(8.0)))
+    found |= {"looks": pd.DataFrame(), "constrained": found["constrained"][found["constrained"].seed == 0], "factors": ranked}
     by = {one.claim: one.verdict for one in claims(few, **found)}
     assert by["a trained encoder looks at the object more than an untrained one (C1)"] == "not testable here"
     for claim, verdict in by.items():
-        trains = not any(word in claim for word in ("planted", "hides", "share places", "ranks", "looks"))
+        trains = not any(word in claim for word in ("planted", "hides", "share places", "looks"))
         assert (verdict == "inconclusive (1 seed)") == trains, claim
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lib import statistics
-from lib.experiments.evidence import all_of, least_kendall, over_seeds, rank_correlation, trainings
+from lib.experiments.evidence import TOO_LITTLE, all_of, least_kendall, over_seeds, rank_correlation, trainings
 from lib.statistics import Estimate
 
 
@@ -20,7 +20,7 @@ def test_the_least_kendall_correlation_is_that_of_the_worst_pair():
     table = pd.DataFrame({10: [1, 2, 3, 4, 5, 6], 20: [1, 2, 3, 4, 5, 6], 50: [6, 5, 4, 3, 2, 1]}, index=names)
     assert least_kendall(table).value == pytest.approx(-1)
     assert least_kendall(table[[10, 20]]).low == 1
-    assert least_kendall(table.iloc[:5]) is None
+    assert least_kendall(table.iloc[:5]) is TOO_LITTLE
 
 
 def test_seeds_and_versions_of_a_network_do_not_count_as_many():
@@ -31,7 +31,7 @@ def test_seeds_and_versions_of_a_network_do_not_count_as_many():
     assert wide.count == 6
     assert wide.low < 0 < wide.high
     seeds = pd.DataFrame({"score": range(8), "ami": range(8)}, index=[*(f"local:simclr,seed={seed}" for seed in range(7)), "pixels"])
-    assert rank_correlation(seeds, "score", "ami") is None  # two representations
+    assert rank_correlation(seeds, "score", "ami") is TOO_LITTLE  # two representations
 
 
 def test_an_interval_over_seeds_contains_what_seeds_share():

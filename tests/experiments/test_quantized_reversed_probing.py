@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 
 from lib import datasets
 from lib.experiments import quantized_reversed_probing as experiments
+from lib.experiments.evidence import TOO_LITTLE
 from lib.experiments.quantized_reversed_probing import paper_claims
 from lib.experiments.quantized_reversed_probing.cards import Cards
 from lib.measures.quantized_reversed_probing import quantized_reversed_probing
@@ -294,7 +295,7 @@ def test_a_pair_turned_round_is_read_better_and_explained_less(scores):
     found = paper_claims._turned_round(scores, named, [0])  # shape is read better than both, and explained less; colour is not apart
     assert found.value == pytest.approx(scores["both"].score - scores["shape"].score, abs=0.1)
     assert found.low > 1
-    assert paper_claims._turned_round(scores, named.drop(["both", "colour"]), [0]) is None
+    assert paper_claims._turned_round(scores, named.drop(["both", "colour"]), [0]) is TOO_LITTLE
 
 
 @pytest.mark.parametrize(("scores", "expected"), [([1.0, 2, 2.5, 2.6], 1.0), ([1.0, 2, 4, 8], 0.0), ([1.0, 2, 2.5, 6], 0.5)])
@@ -305,7 +306,7 @@ def test_concavity_is_falling_slopes(scores, expected):
     assert (found.value, found.low, found.high, found.count) == (expected, expected, expected, 6)
     mixed = pd.concat([numbers[numbers["representation"] != "pixels"], line.assign(representation="pixels", score=[1.0, 2, 4, 8])])
     assert paper_claims._concave(mixed).value == pytest.approx(5 / 6 * expected)
-    assert paper_claims._concave(numbers[numbers["representation"] != "pixels"]) is None  # five are too few
+    assert paper_claims._concave(numbers[numbers["representation"] != "pixels"]) is TOO_LITTLE  # five are too few
     assert paper_claims._concave(numbers[numbers["clusters"] < 30]) is None  # two numbers have no triple
 
 

@@ -16,7 +16,8 @@ the seeds at which they are defined; and the row on DCI's informativeness is new
 encoders.
 
 After `study` had been seen, the rows on unchanged encoders were added: half copies lower both disentanglement and what knows the factors,
-so that changed codes bring about part of a correlation. And intervals of correlations and shares were cut at what there is.
+so that changed codes bring about part of a correlation. And intervals of correlations and shares were cut at what there is,
+and claims on all encoders need three seeds, as the others did (no verdict of `study` changed).
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def claims(
         *_informative(scores, quiet, seeds),
         *_redundancy(redundancy, copies, seeds),
         *_drift(changes, detections, seeds),
-        *_factors(factors),
+        *_factors(factors, len(settings.compared_seeds)),
         *_constrained(constrained),
     ]
 
@@ -264,7 +265,7 @@ def _difference(one, other, number):
     return Estimate(float(value), float(value - below), float(value + above), 2)
 
 
-def _factors(factors):
+def _factors(factors, seeds):
     named = factors.set_index("encoder") if len(factors) else factors
     unchanged = named[~named.index.str.contains("@")] if len(factors) else factors
     pairs = (
@@ -279,7 +280,7 @@ def _factors(factors):
     return [
         Claim(
             label, "scores correlate with the properties" if "C3" in label else "not asked", "Spearman over encoders, above 0",
-            rank_correlation(some, first, second) if len(some) else None, low=ABOVE_0,
+            rank_correlation(some, first, second) if len(some) else None, low=ABOVE_0, trained_seeds=seeds,
         )
         for first, second, label, some in pairs
     ]  # fmt: skip
