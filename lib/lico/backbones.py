@@ -2,7 +2,7 @@
 
 | name | pictures | last maps | |
 |---|---|---|---|
-| `small` | 64 x 64 | 32 of 8 x 8 | the residual network of this project at width 8, for scenes |
+| `small` | 64 x 64 | 64 of 8 x 8 | the residual network of this project, for scenes |
 | `resnet20` | 32 x 32 | 64 of 8 x 8 | He et al., CVPR 2016 |
 | `wrn-28-2`, `wrn-28-8` | 32 x 32 | 128 or 512 of 8 x 8 | the paper's, for CIFAR and SVHN |
 | `parn-18` | 224 x 224 | 512 of 7 x 7 | the paper's |
@@ -21,17 +21,18 @@ from torch import nn
 
 from lib.attribution.sites import evaluating
 from lib.encoders.cifar_networks import CifarResNet
-from lib.encoders.networks import ResidualNetwork
+from lib.encoders.networks import ResidualBlock, ResidualNetwork
 from lib.encoders.wide_networks import activation_first_resnet18, wide_resnet
 from lib.keyed_random import keys
 
 
 class SmallClassifier(nn.Module):
-    """The residual network for scenes, without the stride of its stem, so that the last maps are 8 x 8, and a linear layer."""
+    """The residual network for scenes and a linear layer; its last stage has no stride, so that the last maps are 8 x 8."""
 
-    def __init__(self, classes: int, width: int = 8):
+    def __init__(self, classes: int, width: int = 16):
         super().__init__()
-        self.trunk = ResidualNetwork(width, side=32)
+        self.trunk = ResidualNetwork(width)
+        self.trunk.stage3 = nn.Sequential(ResidualBlock(2 * width, 4 * width, 1))
         self.linear = nn.Linear(self.trunk.dims, classes)
 
     def embed(self, x):

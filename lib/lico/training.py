@@ -1,6 +1,7 @@
 """Training a classifier with and without LICO: the same initial weights, order and augmentation, whatever stands beside the cross-entropy.
 
-SGD with momentum and the paper's learning rate (specs/lico.md, 2.4). Everything random belongs to (seed, step): with both weights 0 the
+SGD with momentum and the paper's learning rate (specs/lico.md, 2.4), or AdamW with one cycle, as the project's own encoders are trained.
+Everything random belongs to (seed, step): with both weights 0 the
 weights are those of plain training, bit for bit.
 """
 
@@ -27,6 +28,7 @@ from lib.lico.objective import Consistency
 from lib.lico.schedule import seven_sixteenths_cosine
 from lib.lico.sham import Sham
 
+SGD, ADAMW = "sgd", "adamw"
 Loader = Callable[[np.ndarray, torch.Generator | None], torch.Tensor]
 
 
@@ -37,8 +39,10 @@ class Plan:
     Args:
         steps: of the optimiser.
         batch_size: pictures a step; the paper has 128 for ImageNet and 64 else.
-        learning_rate: eta_0 of `seven_sixteenths_cosine`.
-        momentum, weight_decay: of SGD.
+        optimizer: "sgd" with `seven_sixteenths_cosine`, as in the paper, or "adamw" with one cycle.
+        learning_rate: eta_0 of the first, the peak of the second.
+        momentum: of SGD.
+        weight_decay: of either.
         clip: largest norm of the gradient, 0: none.
         average: decay of a moving average of the weights, which then are the result, with the last batch statistics (the released code:
             0.999); 0: none.
@@ -50,6 +54,7 @@ class Plan:
 
     steps: int
     batch_size: int = 64
+    optimizer: str = SGD
     learning_rate: float = 0.03
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -58,6 +63,8 @@ class Plan:
     watch: int = 50
 
     def __post_init__(self):
+        if self.optimizer not in (SGD, ADAMW):
+            raise ValueError(f"optimizer: found {self.optimizer!r}; expected {SGD!r} or {ADAMW!r}")
         for name, least in (("steps", 1), ("batch_size", 2), ("watch", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: found {getattr(self, name)}; expected at least {least}")
@@ -245,6 +252,9 @@ def _checked_labels(labels, plan):
 
 
 def _optimizer(parameters, plan):
+    if plan.optimizer == ADAMW:
+        optimizer = torch.optim.AdamW(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.learning_rate, total_steps=plan.steps + 1, pct_start=0.15)
     optimizer = torch.optim.SGD(parameters, plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
     return optimizer, seven_sixteenths_cosine(optimizer, plan.steps)
 

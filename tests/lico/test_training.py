@@ -1,6 +1,7 @@
 """Training with and without LICO: what is shared, what is left, what is stopped."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,21 @@ def test_losses_fall_and_the_classes_are_learned(encoder):
     assert history["step"].tolist() == [0, 20, 40, 60, 80, 100, 119]
     assert history["rate"].iloc[-1] == pytest.approx(0.03 * np.cos(7 * np.pi * 119 / (16 * 120)))
     assert {"t", "error", "dead", "channel cosine", "token cosine", "iterations"} <= set(history)
+
+
+def test_adamw_goes_through_one_cycle():
+    plan = Plan(steps=40, batch_size=16, optimizer="adamw", learning_rate=8e-3, weight_decay=0.05, watch=1)
+    found = train(tiny(), load, LABELS, plan)
+    rates = found.history["rate"].to_numpy()
+    assert rates.argmax() in (5, 6)  # the peak lies at 5.15
+    assert rates.max() == pytest.approx(8e-3, rel=0.01)
+    assert rates[-1] < rates[0] / 10
+    assert accuracy(found.backbone, load, LABELS) > 0.9
+    # The first step is that of AdamW at a 25th of the peak: every weight with a gradient moves by the rate, less its decay.
+    start = dict(tiny().module.named_parameters())
+    first = train(tiny(), load, LABELS, replace(plan, steps=1, weight_decay=0.0)).backbone.module
+    moved = torch.cat([(value - start[key]).abs().flatten() for key, value in first.named_parameters()])
+    assert float(moved.max()) == pytest.approx(8e-3 / 25, rel=1e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_and_the_last_good_weights_stay():
@@ -309,7 +325,7 @@ def test_given_text_trains_without_prompts():
 
 
 @pytest.mark.parametrize(("name", "shape"), [
-    ("small", (32, 8, 8)), ("resnet20", (64, 8, 8)), ("wrn-28-2", (128, 8, 8)), ("wrn-28-8", (512, 8, 8)), ("parn-18", (512, 7, 7)),
+    ("small", (64, 8, 8)), ("resnet20", (64, 8, 8)), ("wrn-28-2", (128, 8, 8)), ("wrn-28-8", (512, 8, 8)), ("parn-18", (512, 7, 7)),
     ("torchvision:resnet50", (2048, 7, 7)),
 ])  # fmt: skip
 def test_backbones_have_the_maps_of_the_table(name, shape):
@@ -358,6 +374,7 @@ def test_wide_networks_that_do_not_exist_are_named(depth, width):
     (lambda: Plan(steps=1, batch_size=1), "batch_size: found 1"),
     (lambda: Plan(steps=1, learning_rate=0), "learning_rate: found 0"),
     (lambda: Plan(steps=1, momentum=1), "momentum: found 1"),
+    (lambda: Plan(steps=1, optimizer="adam"), "optimizer: found 'adam'"),
     (lambda: Plan(steps=1, average=1), "average: found 1"),
 ])  # fmt: skip
 def test_bad_input_is_named(make, message):
