@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from lib import datasets, store
+from lib.attribution.randomisation import weighted_layers
 from lib.datasets.scenes import CLASS_NAMES
 from lib.encoders.small_clip import CutTokenizer, small_clip
 from lib.experiments.lico import runs
@@ -18,11 +20,14 @@ from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matchi
 from lib.experiments.lico.published import gains, published
 from lib.experiments.lico.runs import chosen_of, texts_to_tune
 from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, typical_pictures
+from lib.experiments.lico.sanity import cascaded, similarity_under_cascade
+from lib.experiments.lico.show import saliency_sheet
 from lib.lico import text_encoders
 from lib.lico.controls import GivenText
 from lib.lico.readings import PAPER, READINGS
 from lib.lico.text_encoders import ContrastiveText
 from lib.lico.training import Plan, gradient_norms
+from lib.measures.map_similarity import rank_similarity
 from lib.saliency_metrics import equivariance
 
 
@@ -304,3 +309,66 @@ def test_accuracies_histories_and_reliance_have_a_row_for_each(setting):
     assert history[history.arm == "paper"]["share of LICO"].min() > 0
     reliance = runs.reliance_on_background(setting, networks)
     np.testing.assert_allclose(reliance.reliance, reliance["with"] - reliance["without"])
+
+
+def test_gains_are_paired_by_seed():
+    table = pd.DataFrame({"arm": ["CE"] * 3 + ["paper"] * 3, "seed": [0, 1, 2] * 2, "accuracy": [0.1, 0.5, 0.9, 0.3, 0.7, 1.1]})
+    [one] = runs.gains(table, "accuracy", over="CE").to_dict("records")
+    assert (one["arm"], one["seeds"]) == ("paper", 3)
+    np.testing.assert_allclose([one["difference"], one["low"], one["high"]], 0.2)
+    assert runs.paired(table, "accuracy", "other", "CE") is None
+
+
+def test_what_is_left_is_a_plain_classifier(setting):
+    networks = {(name, 1): runs.trained(setting, arm, 1) for name, arm in (("CE", Arm("CE", None)), ("paper", Arm("paper", MILD)))}
+    found = runs.what_is_left(setting, networks, ["CE", "paper"])
+    assert found.same.all()
+    assert found.parameters.tolist() == [sum(one.numel() for one in setting.start(0).module.parameters())] * 2
+    assert found.operations.nunique() == 1
+    with torch.no_grad():
+        networks["paper", 1].backbone.module.linear.bias.add_(torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        runs.what_is_left(setting, networks, ["paper"])
+
+
+def test_weights_are_drawn_anew_from_the_top_down(setting):
+    network = runs.trained(setting, Arm("CE", None), 0)
+    before = {key: value.clone() for key, value in network.backbone.module.state_dict().items()}
+    found = cascaded(network, stages=3)
+    layers = weighted_layers(network.backbone.module)
+    assert list(found) == pytest.approx([0, *(np.ceil(np.array([1, 2, 3]) * len(layers) / 3) / len(layers))])
+    for share, one in found.items():
+        after = one.backbone.module.state_dict()
+        anew = [layer for layer in layers if not torch.equal(after[f"{layer}.weight"], before[f"{layer}.weight"])]
+        assert anew == layers[len(layers) - round(share * len(layers)) :]
+    assert all(torch.equal(value, before[key]) for key, value in network.backbone.module.state_dict().items())
+
+
+def test_maps_before_and_after_are_compared(setting, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "fetch", partial(store.fetch, folder=tmp_path))
+    network, some = runs.trained(setting, Arm("CE", None), 0), setting.task.test.take(np.arange(6))
+    found = similarity_under_cascade(network, some, ["Grad-CAM"], stages=2)
+    assert found.groupby("share").size().tolist() == [6, 6, 6]
+    np.testing.assert_allclose(found[found.share == 0].similarity.dropna(), 1)
+    x, labels = loader(some)(np.arange(6), None), torch.from_numpy(some.labels)
+    last = list(cascaded(network, stages=2).values())[-1]
+    expected = rank_similarity(maps_of(network, x, labels, "Grad-CAM"), maps_of(last, x, labels, "Grad-CAM"))
+    np.testing.assert_allclose(found[found.share == 1].similarity, expected)
+
+
+def test_nothing_in_common_is_no_row_and_no_picture():
+    rows = [{"arm": arm, "seed": 0, "picture": 0, "map": "RISE", "right": arm == "CE", "probability": 1.0} | dict.fromkeys(METRICS, 1.0)
+            for arm in ("CE", "paper")]  # fmt: skip
+    table = pd.DataFrame(rows)
+    found = beside(table, over="CE")
+    assert len(found) == 0
+    assert {"arm", "map", "metric", "difference", "low", "high"} <= set(found)
+    assert typical_pictures(table, arms=["CE", "paper"], name="RISE", seed=0) == []
+
+
+def test_a_sheet_has_a_row_for_each_arm():
+    pixels, maps = np.zeros((3, 8, 8, 3), np.uint8), np.random.default_rng(0).random((3, 8, 8))
+    for masks, rows in ((None, 3), (maps > 0.5, 4)):
+        figure = saliency_sheet(pixels, {"CE": maps, "paper": maps}, masks=masks)
+        assert sum(len(axes.images) for axes in figure.axes) == 3 * rows
+        plt.close(figure)

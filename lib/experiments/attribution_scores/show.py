@@ -2,29 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
-from lib import figures, picture_grid
-from lib.attribution.normalisation import normalised
-
-COLOURS = "magma"
-_CUT = (1.0, 99.0)  # percentiles between which a map is shown: single pixels would otherwise set its scale
-
-
-def heat(maps, side: int) -> np.ndarray:
-    """Maps in colours, dark to light from least to most, each scaled by itself: (n, height, width) -> uint8 (n, side, side, 3).
-
-    Places stay square: a coarse layer is seen to be coarse.
-    """
-    scaled = normalised(torch.as_tensor(np.asarray(maps), dtype=torch.float64), percentiles=_CUT).numpy()
-    coloured = (mpl.colormaps[COLOURS](scaled)[..., :3] * 255).round().astype(np.uint8)
-    return np.stack([np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.NEAREST)) for one in coloured])
+from lib import picture_grid
+from lib.forest_plot import forest_plot
+from lib.heat_maps import heat
 
 
 def look_sheet(pixels: np.ndarray, maps: Mapping[str, np.ndarray], *, width: float = 7.0) -> Figure:
@@ -67,25 +51,10 @@ def gain_figure(gains: Mapping[str, pd.DataFrame], labels: Mapping[str, str]) ->
         gains: number -> table of `gains`.
         labels: number -> what it is called.
     """
-    tables = {number: table[~table["arm"].str.startswith("only_")] for number, table in gains.items()}
-    first = next(iter(tables.values()))
-    usual = first["schedule"].iloc[0]
-    rows = list(dict.fromkeys(zip(first["schedule"], first["arm"], strict=True)))
-    sizes = list(dict.fromkeys(first["size"]))
-    figure, panels = plt.subplots(1, len(tables), figsize=(figures.PAGE, 1.0 + len(rows) * (0.15 + 0.045 * len(sizes))), sharey=True)
-    for axes, (number, table) in zip(np.atleast_1d(panels), tables.items(), strict=True):
-        for index, size in enumerate(sizes):
-            of_size = table[table["size"] == size]
-            heights = [rows.index(row) + (index - (len(sizes) - 1) / 2) * 0.8 / len(sizes)
-                       for row in zip(of_size["schedule"], of_size["arm"], strict=True)]  # fmt: skip
-            reach = np.nan_to_num(np.stack([of_size["gain"] - of_size["low"], of_size["high"] - of_size["gain"]]), posinf=0, neginf=0)
-            color = figures.PALETTE[index % len(figures.PALETTE)]
-            axes.errorbar(of_size["gain"], heights, xerr=reach, fmt="o", ms=2.5, lw=0.8, color=color, label=f"d = {size}")
-        axes.axvline(0, color="0.7", lw=0.5)
-        axes.set_xlabel(f"gain in {labels[number]}")
-        axes.locator_params(axis="x", nbins=4)
-    names = [arm if schedule == usual else f"{arm} ({schedule})" for schedule, arm in rows]
-    panels[0].set_yticks(range(len(rows)), names)
-    panels[0].set_ylim(len(rows) - 0.4, -0.6)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sizes))
-    return figure
+    table = pd.concat([one.assign(number=number) for number, one in gains.items()])
+    table = table[~table["arm"].str.startswith("only_")]
+    usual = table["schedule"].iloc[0]
+    names = table["arm"].where(table["schedule"] == usual, table["arm"] + " (" + table["schedule"] + ")")
+    table = table.assign(row=names, size=[f"d = {size}" for size in table["size"]])
+    axes = {number: f"gain in {label}" for number, label in labels.items()}
+    return forest_plot(table, rows="row", panels="number", colours="size", value="gain", labels=axes)

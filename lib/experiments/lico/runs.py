@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib import store
 from lib.datasets.scenes import FACTORS, assigned_background
@@ -16,10 +19,12 @@ from lib.experiments.remembered import remembered
 from lib.keyed_random import generator
 from lib.lico import text_encoders, training
 from lib.lico.backbones import Backbone, backbone
+from lib.lico.export import export, restore
 from lib.lico.objective import Consistency
 from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
 from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
+from lib.statistics import Estimate, student_mean
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
 CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
@@ -91,6 +96,11 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
     network.module.eval().requires_grad_(False)
     history = pd.DataFrame({name: value.numpy() for name, value in parts["history"].items()})
     return Trained(network, history.assign(weight=float(stored["weight"])), bytes(stored["stopped"].tolist()).decode())
+
+
+def all_trained(setting: Setting, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[tuple[str, int], Trained]:
+    """(name of the arm, seed) -> its classifier."""
+    return {(arm.name, seed): trained(setting, arm, seed) for seed in seeds for arm in arms}
 
 
 def arm_identity(arm: Arm) -> dict:
@@ -168,6 +178,59 @@ def accuracies(setting: Setting, networks: Mapping[tuple[str, int], Trained]) ->
          "stopped": one.stopped}
         for (arm, seed), one in networks.items()
     ])  # fmt: skip
+
+
+def paired(table: pd.DataFrame, number: str, arm: str, over: str) -> Estimate | None:
+    """Mean difference between two arms over the seeds that both have, with Student's interval; None where one is not there.
+
+    Args:
+        table: with the columns arm, seed and the number.
+        number: name of a column.
+        arm, over: names; arm - over.
+    """
+    wide = table.pivot_table(index="seed", columns="arm", values=number)
+    if arm not in wide or over not in wide:
+        return None
+    return student_mean((wide[arm] - wide[over]).dropna().to_numpy())
+
+
+def gains(table: pd.DataFrame, number: str, *, over: str) -> pd.DataFrame:
+    """`paired` of every arm: arm, number, difference, low, high, seeds."""
+    found = {arm: paired(table, number, arm, over) for arm in dict.fromkeys(table["arm"]) if arm != over}
+    return pd.DataFrame([
+        {"arm": arm, "number": number, "difference": one.value, "low": one.low, "high": one.high, "seeds": one.count}
+        for arm, one in found.items()
+    ])  # fmt: skip
+
+
+def what_is_left(setting: Setting, networks: Mapping[tuple[str, int], Trained], arms: Sequence[str]) -> pd.DataFrame:
+    """What remains of each arm: its classifier written, and read into a plain network of the same architecture.
+
+    Args:
+        setting: of the networks.
+        networks: `all_trained`.
+        arms: which; of each the first seed.
+
+    Returns:
+        arm, parameters, operations (multiplications and additions for one picture), bytes (of the file), same (whether the plain network
+        has the same logits, to the last bit).
+    """
+    pictures = loader(setting.task.test)(np.arange(min(8, len(setting.task.test))), None)
+    rows = []
+    for arm in arms:
+        seed = next(seed for name, seed in networks if name == arm)
+        module = networks[arm, seed].backbone.module
+        with TemporaryDirectory() as folder, torch.no_grad():
+            path = export(networks[arm, seed].backbone, Path(folder) / "plain.safetensors")
+            plain = restore(setting.start(seed).module, path)
+            size = path.stat().st_size
+            with FlopCounterMode(display=False) as counter:
+                again = plain(pictures)
+            rows.append({
+                "arm": arm, "parameters": sum(one.numel() for one in plain.parameters()),
+                "operations": counter.get_total_flops() // len(pictures), "bytes": size, "same": torch.equal(again, module(pictures)),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def histories(networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:

@@ -26,6 +26,11 @@ def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str,
     return explain(name, network.backbone.module, network.backbone.layer, x, targets, **settings).cpu().numpy()
 
 
+def maps_of_labels(network: Trained, pictures, name: str, **settings) -> np.ndarray:
+    """(n, H, W) maps of the true class of every picture."""
+    return maps_of(network, loader(pictures)(np.arange(len(pictures)), None), torch.from_numpy(pictures.labels), name, **settings)
+
+
 def judged(
     network: Trained, pictures, masks: np.ndarray | None, names: Sequence[str], *, settings: Mapping[str, dict] | None = None, seed: int = 0
 ) -> pd.DataFrame:
@@ -110,7 +115,7 @@ def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
                 total, count = over_seeds(list(one.values())), min(each.count for each in one.values())
                 rows.append({"arm": arm, "map": name, "metric": metric, "difference": total.value, "low": total.low, "high": total.high,
                              "pictures": count, "seeds": len(one)})  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["arm", "map", "metric", "difference", "low", "high", "pictures", "seeds"])
 
 
 def _differences(paired: pd.DataFrame) -> dict[tuple[str, str], dict[int, Estimate]]:
@@ -138,9 +143,14 @@ def typical_pictures(
         seed: of the networks.
         count: pictures.
         metric: by which they differ.
+
+    Returns:
+        Numbers of the pictures; none if there are none that both arms get right.
     """
     some = table[(table["map"] == name) & (table["seed"] == seed) & table["arm"].isin(arms)]
     right = some.groupby("picture")["right"].all()
     values = some.pivot(index="picture", columns="arm", values=metric).loc[right[right].index]
     order = (values[arms[1]] - values[arms[0]]).sort_values(ascending=False, kind="stable").index.to_numpy()
+    if not len(order):
+        return []
     return [int(order[place]) for place in np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]

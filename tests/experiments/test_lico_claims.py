@@ -1,0 +1,91 @@
+"""The claims of notebook 03 on tables whose verdicts are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.experiments.lico import claims
+from lib.experiments.lico.saliency import METRICS, beside
+
+ARMS = ["CE", "paper", "tuned", "sham"]
+ACCURACY = {"CE": 0.9, "paper": 0.6, "tuned": 0.95, "sham": 0.95}
+OVERALL = {"CE": 0.5, "paper": 0.3, "tuned": 0.6, "sham": 0.55}
+
+
+def settings(seeds=(0, 1, 2), arms=ARMS):
+    return SimpleNamespace(seeds=list(seeds), arms=list(arms), explainers=["Grad-CAM", "RISE"])
+
+
+def tables(seeds=(0, 1, 2), arms=ARMS):
+    rng = np.random.default_rng(0)
+    judged = pd.DataFrame([
+        {"arm": arm, "seed": seed, "picture": picture, "map": name, "right": True, "probability": 1.0,
+         **dict.fromkeys(METRICS, OVERALL[arm] + picture / 100), "insertion": level + rng.normal(0, 0.01)}
+        for arm in arms for seed in seeds for picture in range(20)
+        for name, level in (("Grad-CAM", 0.6), ("RISE", 0.6), ("true mask", 0.8), ("random map", 0.7))
+    ])  # fmt: skip
+    history = pd.DataFrame([
+        {"arm": arm, "seed": seed, "step": step, "token cosine": np.nan if arm == "CE" else 0.5 + step / 200}
+        for arm in arms for seed in seeds for step in (0, 99)
+    ])  # fmt: skip
+    accuracies = [{"arm": arm, "seed": seed, "accuracy": ACCURACY[arm] + 0.001 * (seed % 2)} for arm in arms for seed in seeds]
+    reliance = [{"arm": arm, "seed": seed, "reliance": 0.3 - 0.1 * (arm == "paper")} for arm in ("CE", "paper") for seed in seeds]
+    return {
+        "accuracies": pd.DataFrame(accuracies), "beside": beside(judged, over="CE"), "bounds": judged, "history": history,
+        "weights": pd.DataFrame({"arm": arms, "parameters": 100}), "reliance": pd.DataFrame(reliance),
+        "released": pd.DataFrame({"error": ["plan and cost are both computed without gradient"], "wrong": [0.0]}),
+        "published": pd.DataFrame({"study": ["one"] * 10 + ["two"] * 10, "gain": [1.0] * 10 + [1.0] * 5 + [-1.0] * 5}),
+    }  # fmt: skip
+
+
+def verdicts(found):
+    return {one.claim: one.verdict for one in found}
+
+
+def test_better_holds_and_worse_fails():
+    found = verdicts(claims(settings(), **tables()))
+    assert found["LICO, paper, is more accurate (C2)"] == "fails"
+    assert found["LICO, tuned, is more accurate (C2)"] == "holds"
+    assert found["LICO, paper, has better Grad-CAM maps by insertion - deletion (C1)"] == "fails"
+    assert found["LICO, tuned, has better RISE maps by insertion - deletion (C1)"] == "holds"
+    assert found["its Grad-CAM maps lie more on the object (tuned)"] == "holds"
+    assert found["nothing is added at inference (C3)"] == "holds"
+    assert found["names help accuracy more than sham"] == "fails"  # a tie is not above 0
+    assert found["names help Grad-CAM maps more than sham"] == "holds"
+    assert "names help accuracy more than one-hot" not in found
+    assert found["the released transport loss moves the maps"] == "fails"
+    assert found["tokens stay apart under the paper's setting"] == "fails"  # 0.995 at the last step
+    assert found["true mask inserts better than Grad-CAM in every arm"] == "holds"
+    assert found["Grad-CAM inserts better than random map in every arm"] == "fails"
+    assert found["LICO relies less on the background that a shortcut ties to the class"] == "holds"
+    assert found["LICO is better in most of the published comparisons (one)"] == "holds"
+    assert found["LICO is better in most of the published comparisons (two)"] == "inconclusive"
+
+
+def test_one_seed_decides_nothing_about_training_nor_does_it_show_whether_enough_came_out():
+    one = tables(seeds=(0,))
+    decided = {
+        "nothing is added at inference (C3)", "the released transport loss moves the maps",
+        "LICO is better in most of the published comparisons (one)", "LICO is better in most of the published comparisons (two)",
+    }  # fmt: skip
+    for nothing_right in (False, True):
+        found = one | ({"beside": one["beside"].head(0)} if nothing_right else {})
+        by = verdicts(claims(settings((0,)), **found))
+        assert {claim for claim, verdict in by.items() if verdict != "inconclusive (1 seed)"} == decided
+
+
+def test_what_the_profile_lacks_is_not_testable():
+    few = settings(arms=["CE", "tuned"])
+    found = verdicts(claims(few, **tables(arms=["CE", "tuned"]) | {"reliance": pd.DataFrame()}))
+    for claim in ("LICO, paper, is more accurate (C2)", "LICO, paper, has better Grad-CAM maps by insertion - deletion (C1)",
+                  "LICO relies less on the background that a shortcut ties to the class"):  # fmt: skip
+        assert found[claim] == "not testable here"
+
+
+def test_more_weights_than_plain_training_has_fail():
+    found = tables()
+    found["weights"].loc[1, "parameters"] = 101
+    [cost] = [one for one in claims(settings(), **found) if "C3" in one.claim]
+    assert (cost.verdict, cost.here.value) == ("fails", pytest.approx(1))
