@@ -37,13 +37,15 @@ def moved_by_transport(*, points: int = 12, tokens: int = 3, steps: int = 120, r
 
 
 def moved_by_matching(
-    *, classes: int = 3, each: int = 6, steps: int = 300, rate: float = 5.0, scale: float = 5.0, sign: float = -1.0, seed: int = 0
-) -> pd.DataFrame:
+    *, classes: int = 3, each: int = 6, steps: int = 1500, rate: float = 1.5, kept: int = 80, scale: float = 5.0, sign: float = -1.0,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Pictures in a plane under L_MM towards the texts of their classes: step, picture, label, x, y, loss.
 
     Args:
         classes, each: so many classes of so many pictures. The texts of the first two classes are near each other.
         steps, rate: of gradient descent.
+        kept: steps that are in the table, at most; more of the early ones, in which most moves.
         scale: of the distances in similarities, 1 / tau.
         sign: +1 as in the released code.
         seed: of where pictures are at first.
@@ -53,10 +55,11 @@ def moved_by_matching(
     texts = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], 1))[labels]
     target = log_similarities(distances(texts), scale, sign=sign)
     moving = torch.from_numpy(generator(seed, 133).standard_normal((len(labels), 2))).requires_grad_()
+    shown = {0, *np.geomspace(1, steps, kept - 1).round().astype(int).tolist()}
     rows = []
     for step in range(steps + 1):
         loss = matching_loss(log_similarities(distances(moving), scale, sign=sign), target)
-        for number, (x, y) in enumerate(normalize(moving.detach(), dim=1).numpy()):
+        for number, (x, y) in enumerate(normalize(moving.detach(), dim=1).numpy() if step in shown else ()):
             rows.append({"step": step, "picture": number, "label": int(labels[number]), "x": x, "y": y, "loss": float(loss.detach())})
         (gradient,) = torch.autograd.grad(loss, moving)
         moving = (moving - rate * gradient).detach().requires_grad_()

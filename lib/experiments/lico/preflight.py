@@ -42,8 +42,10 @@ def check(settings, task: Task) -> None:
         tuned = [one for one in getattr(settings, name) if one == TUNED or one in CONTROLS]
         if untuned := [one for one in tuned if one not in settings.arms]:
             raise ValueError(f"{name}: found {untuned[0]!r}, which is tuned with the arms; expected it among the arms too")
-    if len(settings.arms) > len(PALETTE):
-        raise ValueError(f"arms: found {len(settings.arms)}; expected at most {len(PALETTE)}, which can be told apart by colour")
+    most = 2 * len(PALETTE)
+    if (shown := len({*settings.arms, *settings.limited_arms})) > most:
+        found = f"{shown} with those of few labels"
+        raise ValueError(f"arms: found {found}; expected at most {most}, which can be told apart by colour and dash")
     if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
         raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
     for one in settings.explainers:

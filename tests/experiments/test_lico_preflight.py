@@ -1,0 +1,92 @@
+"""Settings of notebook 03 that cannot work are refused before anything is trained."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lib.datasets.scenes import CLASS_NAMES
+from lib.encoders.small_clip import CutTokenizer, small_clip
+from lib.experiments.lico import check
+from lib.experiments.lico.arms import ABLATIONS
+from lib.experiments.lico.data import task
+from lib.lico import text_encoders
+from lib.lico.readings import READINGS
+from lib.lico.text_encoders import ContrastiveText
+
+QUICK = {
+    "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2, "masks": 200,
+    "arms": ["CE", "paper", "tuned", "shuffled names", "sham"], "seeds": [0], "explainers": ["Grad-CAM", "RISE"], "saliency_count": 20,
+    "ablations": [], "labels": [20, 40], "limited_arms": ["CE", "paper"], "shortcut_arms": ["CE", "paper"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return task("scenes", train_count=400, validation_count=20, test_count=40)
+
+
+@pytest.fixture
+def check_with(monkeypatch, scenes):
+    tokenizer = CutTokenizer([*CLASS_NAMES])
+    encoder = ContrastiveText(small_clip(len(tokenizer), width=8, dims=16).eval(), tokenizer, "small")
+    monkeypatch.setattr(text_encoders, "load", lambda source: encoder)
+    return lambda **changed: check(SimpleNamespace(**QUICK | changed), scenes)
+
+
+def test_the_quick_settings_are_fine(check_with):
+    check_with()
+
+
+@pytest.mark.parametrize(("changed", "message"), [
+    ({"arms": ["paper", "CE"]}, "arms: found 'paper' first; expected 'CE'"),
+    ({"arms": ["CE", "papre"]}, "arms: found 'papre'; expected some of"),
+    ({"arms": ["CE", "CE"]}, "arms: found .* expected each once"),
+    ({"arms": ["CE", *READINGS, *ABLATIONS]}, "arms: found 19 with those of few labels; expected at most 16"),
+    ({"seeds": []}, "seeds: found none"),
+    ({"explainers": ["LIME"]}, "explainers: found 'LIME'"),
+    ({"ablations": ["no text"]}, "ablations: found 'no text'"),
+    ({"limited_arms": ["paper"]}, "limited_arms: found no 'CE'"),
+    ({"shortcut_arms": ["CE", "one-hot"]}, "shortcut_arms: found 'one-hot', which is tuned with the arms"),
+    ({"trials": 46}, "trials: found 46; expected 0, for all, to 45"),
+    ({"steps": 0}, "steps: found 0"),
+    ({"batch_size": 1}, "batch_size: found 1; expected at least 2"),
+    ({"batch_size": 401}, "batch_size: found 401; expected at most the 400"),
+    ({"saliency_count": 41}, "saliency_count: found 41; expected at most the 40"),
+    ({"labels": [30]}, "labels: found 30; expected multiples of 20 classes"),
+    ({"labels": [4000]}, "labels: found 4000; expected multiples of 20 classes up to"),
+    ({"arms": ["CE", "code24b"], "batch_size": 16}, "code24b takes labels for places in the batch"),
+    ({"network": "vgg"}, "network: found 'vgg'"),
+    ({"network": "resnet20"}, "network: found 'resnet20', for 32 x 32 pixels"),
+])  # fmt: skip
+def test_what_cannot_work_is_said_with_its_name(check_with, changed, message):
+    with pytest.raises(ValueError, match=message):
+        check_with(**changed)
+
+
+def test_a_missing_package_is_named(check_with, monkeypatch):
+    monkeypatch.setattr("lib.experiments.lico.preflight.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="Score-CAM needs the package grad-cam"):
+        check_with(explainers=["Score-CAM"])
+
+
+def test_classes_without_a_common_order_are_refused(check_with, scenes, monkeypatch):
+    monkeypatch.setattr(type(scenes), "class_names", property(lambda self: self.train.class_names[::-1]))
+    with pytest.raises(ValueError, match="class_names"):
+        check_with()
+
+
+def test_names_that_the_encoder_cannot_take_are_refused(monkeypatch, check_with):
+    def fails(*_, **__):
+        raise ValueError("text: found 90 tokens")
+
+    monkeypatch.setattr(text_encoders.ContrastiveText, "tokenize", fails)
+    with pytest.raises(ValueError, match="found 90 tokens"):
+        check_with()
+
+
+def test_random_numbers_are_left_alone(check_with):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    check_with()
+    assert torch.equal(torch.get_rng_state(), before)
