@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.paths import ROOT
 
-NUMBERS = ("01", "02", "04", "05")  # of the notebooks whose claims it shows
+NUMBERS = ("01", "02", "03", "04", "05")  # of the notebooks whose claims it shows
 PROFILES = ("quick", "study", "cifar10", "imagenet")
 _BLOCK = "<!-- {name}: begin -->\n{content}\n<!-- {name}: end -->"
 
