@@ -121,6 +121,15 @@ def test_what_some_seeds_cannot_tell_is_not_made_up_by_the_others():
     assert by["informativeness falls as pictures drift: noise (E4, T3)"].verdict == "not testable here"
     assert by["constraints raise accuracy at d = 2 (C5)"].verdict == "inconclusive (2 seeds)"
     assert by["noise of their own makes copies of a unit look disentangled (P3)"].verdict == "not testable here"
+    constrained["accuracy"] = np.nan
+    nothing = {one.claim: one for one in claims(SETTINGS, **found | {"constrained": constrained})}
+    assert nothing["constraints raise accuracy at d = 2 (C5)"].verdict == "not testable here"
+    one_seed = {"constrained": constrained[constrained.seed == 0], "copies": copies, "changes": changes}
+    few = SimpleNamespace(encoders=["local:a"], **{key: [0] for key in SEEDS})
+    by = {one.claim: one.verdict for one in claims(few, **found | one_seed)}
+    for claim in ("informativeness falls as pictures drift: noise (E4, T3)", "constraints raise accuracy at d = 2 (C5)",
+                  "noise of their own makes copies of a unit look disentangled (P3)"):  # fmt: skip
+        assert by[claim] == "inconclusive (1 seed)"  # whether one seed can tell may depend on the machine
 
 
 def test_a_loss_that_grows_only_on_the_whole_is_not_enough():

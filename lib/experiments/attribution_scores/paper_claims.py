@@ -29,7 +29,7 @@ from scipy import stats
 from lib.claims import Claim
 from lib.experiments.attribution_scores.constrained import BOTH, NORMAL, SHAM, paired_gain
 from lib.experiments.attribution_scores.drifting import ADVANTAGE
-from lib.experiments.evidence import all_of, over_seeds, rank_correlation, trainings
+from lib.experiments.evidence import TOO_LITTLE, all_of, over_seeds, rank_correlation, trainings
 from lib.statistics import Estimate, proportion, student_mean
 
 SAME = 0.8  # a rank similarity above this is the same map
@@ -73,7 +73,7 @@ def claims(
         *_redundancy(redundancy, copies, seeds),
         *_drift(changes, detections, seeds),
         *_factors(factors, len(settings.compared_seeds)),
-        *_constrained(constrained),
+        *_constrained(constrained, len(settings.constrained_seeds)),
     ]
 
 
@@ -238,8 +238,10 @@ def _mean(values):
 
 
 def _seeds_mean(several):
-    """Over seeds; None, that is, not testable, of none, or if one of them cannot be told."""
-    return over_seeds(several) if several and all(np.isfinite(one.value) for one in several) else None
+    """Over seeds; None of none, TOO_LITTLE if one of them cannot be told."""
+    if not several:
+        return None
+    return over_seeds(several) if all(np.isfinite(one.value) for one in several) else TOO_LITTLE
 
 
 def _rise(changes, resamples: int = 1000):
@@ -286,7 +288,7 @@ def _factors(factors, seeds):
     ]  # fmt: skip
 
 
-def _constrained(constrained):
+def _constrained(constrained, seeds):
     both, sham = f"{BOTH}, {WEIGHT}", f"{SHAM}, {WEIGHT}"
     first = constrained[constrained["schedule"] == constrained["schedule"].iloc[0]]
     smallest, largest = (first[first["size"] == size] for size in (min(_several(first["size"])), max(first["size"])))
@@ -315,8 +317,13 @@ def _constrained(constrained):
           for number in ("informativeness", "scaled disentanglement")),
     ]  # fmt: skip
     return [
-        Claim(claim, paper, f"{rule}, above 0", one, low=ABOVE_0, trained_seeds=one and one.count) for claim, paper, rule, one in rows
+        Claim(claim, paper, f"{rule}, above 0", one, low=ABOVE_0, trained_seeds=_seeds_behind(one, seeds)) for claim, paper, rule, one in rows
     ]
+
+
+def _seeds_behind(gain, seeds):
+    """Seeds at which a gain is defined; where that is too few of enough, it is the gain that is missing, not the seeds."""
+    return seeds if gain is None or not gain.count else min(seeds, gain.count)
 
 
 def _several(sizes: Sequence[int]):

@@ -82,7 +82,7 @@ def claims(
         Claim(
             "concepts of other pictures explain nothing (R1)", "by definition",
             f"mean score with permuted concepts within {BITS:g} bits of 0",
-            statistics.student_mean(named["null"].dropna()), -BITS, BITS,
+            statistics.student_mean(named["null"].dropna()), -BITS, BITS, **trained,
         ),
         Claim(
             "the class explains deeper representations more (R2)", "not asked",
