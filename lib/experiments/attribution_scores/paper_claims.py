@@ -317,7 +317,8 @@ def _constrained(constrained, seeds):
           for number in ("informativeness", "scaled disentanglement")),
     ]  # fmt: skip
     return [
-        Claim(claim, paper, f"{rule}, above 0", one, low=ABOVE_0, trained_seeds=_seeds_behind(one, seeds)) for claim, paper, rule, one in rows
+        Claim(claim, paper, f"{rule}, above 0", one, low=ABOVE_0, trained_seeds=_seeds_behind(one, seeds))
+        for claim, paper, rule, one in rows
     ]
 
 
