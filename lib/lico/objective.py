@@ -93,7 +93,8 @@ class Consistency(nn.Module):
         manifold = self._manifold(maps, points, mapped, features, labels) if reading.alpha else zero
         moving = None
         if reading.beta:
-            of_pictures = mapped.expand(len(labels), -1, -1) if reading.tokens == ALL else mapped[labels]
+            # Not mapped[labels], whose gradient two threads add up in any order.
+            of_pictures = mapped.expand(len(labels), -1, -1) if reading.tokens == ALL else mapped.index_select(0, labels)
             masks = (mask.expand(len(labels), -1) if reading.tokens == ALL else mask[labels]) if reading.mask_padding else None
             moving = transport_loss(
                 points, of_pictures, masks, regularisation=reading.regularisation, iterations=reading.iterations,
@@ -131,7 +132,7 @@ class Consistency(nn.Module):
         chosen = labels[labels] if reading.label_of_label else labels
         settings = {"scaled": reading.scaled, "floored": reading.floored}
         # Samples of a class have one text: distances between classes are looked up.
-        between = distances(of_classes, **settings)[chosen][:, chosen]
+        between = distances(of_classes, **settings).index_select(0, chosen).index_select(1, chosen)
         logs = (log_similarities(one, scale, sign=reading.sign) for one in (distances(of_pictures, **settings), between))
         return matching_loss(*logs)
 

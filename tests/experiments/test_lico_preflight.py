@@ -18,6 +18,7 @@ QUICK = {
     "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2, "masks": 200,
     "arms": ["CE", "paper", "tuned", "shuffled names", "sham"], "seeds": [0], "explainers": ["Grad-CAM", "RISE"], "saliency_count": 20,
     "ablations": [], "labels": [20, 40], "limited_arms": ["CE", "paper"], "shortcut_arms": ["CE", "paper"],
+    "shortcut": 0.8, "cascade_count": 10,
 }  # fmt: skip
 
 
@@ -46,8 +47,14 @@ def test_the_quick_settings_are_fine(check_with):
     ({"seeds": []}, "seeds: found none"),
     ({"explainers": ["LIME"]}, "explainers: found 'LIME'"),
     ({"ablations": ["no text"]}, "ablations: found 'no text'"),
-    ({"limited_arms": ["paper"]}, "limited_arms: found no 'CE'"),
+    ({"limited_arms": ["paper", "tuned"]}, "limited_arms: found no 'CE'"),
     ({"shortcut_arms": ["CE", "one-hot"]}, "shortcut_arms: found 'one-hot', which is tuned with the arms"),
+    ({"arms": ["CE"]}, r"arms: found \['CE'\]; expected 'CE' and something to set beside it"),
+    ({"shortcut_arms": []}, r"shortcut_arms: found \[\]"),
+    ({"limited_arms": ["CE"]}, r"limited_arms: found \['CE'\]"),
+    ({"shortcut": 1.5}, "shortcut: found 1.5; expected a probability"),
+    ({"cascade_count": 0}, "cascade_count: found 0"),
+    ({"cascade_count": 21}, "cascade_count: found 21; expected at least 1 and at most the 20"),
     ({"trials": 46}, "trials: found 46; expected 0, for all, to 45"),
     ({"steps": 0}, "steps: found 0"),
     ({"batch_size": 1}, "batch_size: found 1; expected at least 2"),
@@ -82,6 +89,12 @@ def test_names_that_the_encoder_cannot_take_are_refused(monkeypatch, check_with)
 
     monkeypatch.setattr(text_encoders.ContrastiveText, "tokenize", fails)
     with pytest.raises(ValueError, match="found 90 tokens"):
+        check_with()
+
+
+def test_only_scenes_have_a_shortcut(check_with, scenes, monkeypatch):
+    monkeypatch.setitem(scenes.__dict__, "name", "cifar10")
+    with pytest.raises(ValueError, match=r"shortcut: found 0\.8 for cifar10"):
         check_with()
 
 

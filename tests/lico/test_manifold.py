@@ -1,5 +1,7 @@
 """Manifold matching: where it is 0 by geometry, where it is not, its sign, and its law at high temperature."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,17 @@ def test_samples_that_nearly_coincide_keep_their_distance_in_single_precision():
     points = torch.ones(2, 64)
     points[1, 0] += 1e-4
     assert float(distances(points, scaled=False)[0, 1]) == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_gradients_are_those_of_differences():
+    points = drawn(7, 5)
+    points[3] = points[1]  # two coincide
+    weights, gradients = drawn(7, 7, seed=2), []
+    for distance in (partial(distances, scaled=False), lambda here: torch.cdist(here, here, compute_mode="donot_use_mm_for_euclid_dist")):
+        here = points.clone().requires_grad_()
+        (weights * distance(here)).sum().backward()
+        gradients.append(here.grad)
+    np.testing.assert_allclose(*gradients, atol=1e-12)
 
 
 def test_coincident_samples_have_a_gradient_that_is_finite():

@@ -6,8 +6,8 @@ from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.paper_claims import PAPER, claims
 from lib.experiments.lico.preflight import check
+from lib.experiments.lico.published import arithmetic
 from lib.experiments.lico.published import gains as published_gains
-from lib.experiments.lico.published import published
 from lib.experiments.lico.runs import (
     Setting,
     accuracies,
@@ -40,6 +40,7 @@ __all__ = [
     "Task",
     "accuracies",
     "all_trained",
+    "arithmetic",
     "arms_of",
     "balanced",
     "beside",
@@ -57,7 +58,6 @@ __all__ = [
     "moved_by_matching",
     "moved_by_transport",
     "plans_by_regularisation",
-    "published",
     "published_gains",
     "reliance_on_background",
     "saliency_sheet",

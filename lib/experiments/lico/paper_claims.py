@@ -5,8 +5,11 @@ had. C1 and C2 are two-sided: "holds" means better, "fails" means worse, each wi
 paper's setting and of the tuned one. What the paper does not ask, whether language is the reason, is asked of the controls, which were
 tuned as often. All are differences between classifiers that share initial weights, the order of pictures and augmentation, seed by seed.
 
-After trials of the notebook with few steps, before its first run, shares of published comparisons got Wilson's interval and the order of
-bounds one over pictures; both had none.
+The rules were changed after the first run of `quick` (one seed) and a review, and before `study` was run. Insertion less deletion measures
+how sure of itself a classifier is as much as its maps: C1 and what names do for maps are now judged by what is beyond a random map of the
+same picture, over the probability of the whole picture. The order of bounds got an interval over pictures. Names and controls are compared
+on pictures that both get right, in pairs. Seeds with fewer than ten pictures in common do not count. Shares of the published comparisons,
+nine of three networks each, are no longer claims. Two rows say that they are so by construction.
 """
 
 import numpy as np
@@ -16,17 +19,18 @@ from lib.claims import Claim
 from lib.experiments.evidence import TOO_LITTLE, all_of, over_seeds
 from lib.experiments.lico.arms import CONTROLS, PLAIN, TUNED
 from lib.experiments.lico.runs import paired
-from lib.experiments.lico.saliency import RANDOM_MAP, TRUE_MASK
-from lib.statistics import Estimate, paired_difference, proportion, student_mean
+from lib.experiments.lico.saliency import RANDOM_MAP, TRUE_MASK, beside
+from lib.statistics import Estimate, paired_difference, student_mean
 
 PAPER = "paper"
+BEYOND = "insertion - deletion beyond that of a random map, over the probability of the whole picture"
 SIMILAR = 0.9  # a mean cosine above this is one direction
 ABOVE_0 = float(np.nextafter(0, 1))
 
 
 def claims(
     settings, *, accuracies: pd.DataFrame, beside: pd.DataFrame, bounds: pd.DataFrame, history: pd.DataFrame, weights: pd.DataFrame,
-    reliance: pd.DataFrame, released: pd.DataFrame, published: pd.DataFrame,
+    reliance: pd.DataFrame, released: pd.DataFrame,
 ) -> list[Claim]:  # fmt: skip
     """Build the claims from what the notebook has found.
 
@@ -39,17 +43,15 @@ def claims(
         weights: one row an arm: arm, parameters of what is left after training.
         reliance: `reliance_on_background`, or an empty table.
         released: rows of `defects`.
-        published: `gains` of the published numbers.
     """
     seeds = len(settings.seeds)
     return [
         *_accuracy(accuracies, seeds),
         *_saliency(settings, beside, seeds),
         *_cost(weights),
-        *_language(accuracies, beside, settings, seeds),
+        *_language(accuracies, bounds, settings, seeds),
         *_works(bounds, history, released, settings.explainers[0], seeds),
         *_reliance(reliance, seeds),
-        *_published(published),
     ]
 
 
@@ -67,14 +69,16 @@ def _saliency(settings, beside, seeds):
     rows = []
     for name in (PAPER, TUNED):
         for explainer in settings.explainers:
+            better, behind = _of(beside, settings, name, explainer, "above random", seeds)
             rows.append(Claim(
                 f"LICO, {name}, has better {explainer} maps by insertion - deletion (C1)", "yes",
-                "on pictures that both classify rightly, LICO - plain training, above 0", _of(beside, settings, name, explainer, "overall"),
-                low=ABOVE_0, trained_seeds=seeds,
+                f"on pictures that both classify rightly, {BEYOND}, LICO - plain training, above 0", better, low=ABOVE_0,
+                trained_seeds=behind,
             ))  # fmt: skip
+            inside, behind = _of(beside, settings, name, explainer, "energy", seeds)
             rows.append(Claim(
                 f"its {explainer} maps lie more on the object ({name})", "shown in pictures", "the same of the energy in the true mask",
-                _of(beside, settings, name, explainer, "energy"), low=ABOVE_0, trained_seeds=seeds,
+                inside, low=ABOVE_0, trained_seeds=behind,
             ))  # fmt: skip
     return rows
 
@@ -86,23 +90,24 @@ def _cost(weights):
         more = float(counts[PAPER] - counts[PLAIN])
         here = Estimate(more, more, more, len(counts))
     rule = "weights of the classifier, LICO - plain training, exactly 0"
-    return [Claim("nothing is added at inference (C3)", "yes", rule, here, low=0, high=0)]
+    return [Claim("nothing is added at inference (C3)", "yes, by construction", rule, here, low=0, high=0)]
 
 
-def _language(accuracies, beside, settings, seeds):
+def _language(accuracies, judged, settings, seeds):
     first = settings.explainers[0]
     rows = []
-    for control in CONTROLS:
+    for control in [one for one in CONTROLS if {one, TUNED} <= set(settings.arms)]:
         rows.append(Claim(
             f"names help accuracy more than {control}", "not asked", "tuned - control, tuned as often, paired by seed, above 0",
             paired(accuracies, "accuracy", TUNED, control), low=ABOVE_0, trained_seeds=seeds,
         ))  # fmt: skip
+        of_both = beside(judged[judged["arm"].isin([TUNED, control])], over=control)
+        here, behind = _of(of_both, settings, TUNED, first, "above random", seeds)
         rows.append(Claim(
             f"names help {first} maps more than {control}", "not asked",
-            "gain in insertion - deletion over plain training, tuned - control, above 0", _less(beside, settings, TUNED, control, first),
-            low=ABOVE_0, trained_seeds=seeds,
+            f"on pictures that both classify rightly, {BEYOND}, tuned - control, above 0", here, low=ABOVE_0, trained_seeds=behind,
         ))  # fmt: skip
-    return [row for row in rows if row.here is not None]
+    return rows
 
 
 def _works(bounds, history, released, explainer, seeds):
@@ -122,8 +127,8 @@ def _works(bounds, history, released, explainer, seeds):
     none = released.loc[released["error"].str.contains("without gradient"), "wrong"].iloc[0]
     return [
         Claim(
-            "the released transport loss moves the maps", "yes", "length of its gradient, above 0", Estimate(none, none, none, 1),
-            low=ABOVE_0,
+            "the released transport loss moves the maps", "yes; its code cannot", "length of its gradient, above 0",
+            Estimate(none, none, none, 1), low=ABOVE_0,
         ),
         Claim(
             "tokens stay apart under the paper's setting", "not asked",
@@ -152,34 +157,15 @@ def _reliance(reliance, seeds):
     )]  # fmt: skip
 
 
-def _published(published):
-    rows = []
-    for study, some in published.groupby("study", sort=False):
-        rows.append(Claim(
-            f"LICO is better in most of the published comparisons ({study})", "yes",
-            f"share of {len(some)} with a higher insertion - deletion, arithmetic done again, above 0.5",
-            proportion(int((some["gain"] > 0).sum()), len(some)), low=float(np.nextafter(0.5, 1)),
-        ))  # fmt: skip
-    return rows
+def _of(beside: pd.DataFrame, settings, arm: str, explainer: str, metric: str, seeds: int) -> tuple[Estimate | None, int]:
+    """A difference, and the seeds behind it.
 
-
-def _of(beside: pd.DataFrame, settings, arm: str, explainer: str, metric: str) -> Estimate | None:
-    """None where the profile has no such arm; TOO_LITTLE where no picture is classified rightly by both."""
-    if arm not in settings.arms:
-        return None
+    None where the profile has no such arm or metric; TOO_LITTLE where too few pictures are classified rightly by both.
+    """
+    if arm not in settings.arms or (len(beside) and metric not in set(beside["metric"])):
+        return None, seeds
     rows = beside[(beside["arm"] == arm) & (beside["map"] == explainer) & (beside["metric"] == metric)]
     if rows.empty:
-        return TOO_LITTLE
+        return TOO_LITTLE, seeds
     one = rows.iloc[0]
-    return Estimate(float(one["difference"]), float(one["low"]), float(one["high"]), int(one["pictures"]))
-
-
-def _less(beside, settings, arm, control, explainer) -> Estimate | None:
-    """Difference of two gains as if they were independent: both share the plain classifier, so that its interval is rather too wide."""
-    first, second = (_of(beside, settings, name, explainer, "overall") for name in (arm, control))
-    if first is None or second is None:
-        return None
-    value = first.value - second.value
-    reach = np.hypot(first.high - first.value, second.high - second.value), np.hypot(first.value - first.low, second.value - second.low)
-    return Estimate(value, value - reach[1], value + reach[0], min(first.count, second.count))
-
+    return Estimate(float(one["difference"]), float(one["low"]), float(one["high"]), int(one["pictures"])), int(one["seeds"])

@@ -35,6 +35,13 @@ def check(settings, task: Task) -> None:
             raise ValueError(f"{name}: found none; expected at least one")
     if settings.arms[0] != PLAIN:
         raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
+    for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
+        if used and len(getattr(settings, name)) < 2:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected {PLAIN!r} and something to set beside it")
+    if settings.shortcut and task.name != "scenes":
+        raise ValueError(f"shortcut: found {settings.shortcut} for {task.name}; expected 0, only scenes have one")
+    if not 0 <= settings.shortcut <= 1:
+        raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
     for name in ("limited_arms", "shortcut_arms"):
         if getattr(settings, name) and PLAIN not in getattr(settings, name):
             raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
@@ -60,6 +67,9 @@ def check(settings, task: Task) -> None:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
     if settings.batch_size > len(task.train):
         raise ValueError(f"batch_size: found {settings.batch_size}; expected at most the {len(task.train)} training pictures")
+    if not 1 <= settings.cascade_count <= settings.saliency_count:
+        found = settings.cascade_count
+        raise ValueError(f"cascade_count: found {found}; expected at least 1 and at most the {settings.saliency_count} of saliency_count")
     if settings.saliency_count > len(task.test):
         raise ValueError(f"saliency_count: found {settings.saliency_count}; expected at most the {len(task.test)} test pictures")
     classes = len(task.class_names)

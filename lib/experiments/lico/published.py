@@ -2,14 +2,12 @@
 
 import pandas as pd
 
-from lib.paths import REPORTED
-
 ROUNDING = 0.101  # of a difference of two numbers printed with one decimal; those of the authors have two
 
 
-def published() -> pd.DataFrame:
-    """Rows as printed, with overall = insertion - deletion computed, and whether the printed overall agrees with it."""
-    table = pd.read_csv(REPORTED / "lico.csv")
+def arithmetic(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of data/reported/lico.csv, with overall = insertion - deletion computed, and whether the printed one agrees with it."""
+    table = table.copy()
     table["overall"] = (table["insertion"] - table["deletion"]).round(2)
     table["agrees"] = (table["overall"] - table["printed_overall"]).abs() <= table["study"].map({"authors": 0.011}).fillna(ROUNDING)
     return table

@@ -18,7 +18,8 @@ from lib.saliency_metrics import deletion, energy_in_mask, equivariance, inserti
 from lib.statistics import Estimate, paired_difference
 
 TRUE_MASK, RANDOM_MAP = "true mask", "random map"
-METRICS = ("insertion", "deletion", "overall", "insertion / p", "pointing", "energy", "equivariance")
+METRICS = ("insertion", "deletion", "overall", "insertion / p", "above random", "pointing", "energy", "equivariance")
+LEAST_PICTURES = 10  # in common; a bootstrap of fewer says nothing
 
 
 def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str, **settings) -> np.ndarray:
@@ -47,7 +48,9 @@ def judged(
         seed: of random maps and ties.
 
     Returns:
-        One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`.
+        One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`. "above random"
+        is insertion - deletion beyond that of a random map of the same picture, over the probability of the whole picture: a classifier
+        that is surer of itself has more of both, whatever its maps are.
     """
     settings = dict(settings or {})
     inputs = {
@@ -90,7 +93,9 @@ def judged(
             }))  # fmt: skip
         return pd.concat(tables).to_dict("records")
 
-    return remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged, loader])
+    rows = remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged, loader])
+    of_random = rows[rows["map"] == RANDOM_MAP].set_index("picture")["overall"]
+    return rows.assign(**{"above random": (rows["overall"] - rows["picture"].map(of_random)) / rows["probability"]})
 
 
 def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
@@ -101,7 +106,8 @@ def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
         over: the arm that the others are set beside.
 
     Returns:
-        One row an arm, map and metric: arm, map, metric, difference, low, high, pictures (of the seed with fewest), seeds.
+        One row an arm, map and metric: arm, map, metric, difference, low, high, pictures (of the seed with fewest), seeds (those at which
+        there are enough pictures in common).
     """
     right, together = table[table["right"]], ["map", "seed", "picture"]
     base = right.loc[right["arm"] == over, [*together, *METRICS]]
@@ -124,17 +130,17 @@ def _differences(paired: pd.DataFrame) -> dict[tuple[str, str], dict[int, Estima
         for metric in METRICS:
             both = some[[metric, f"{metric} of base"]].dropna()
             found.setdefault((name, metric), {})
-            if len(both):
+            if len(both) >= LEAST_PICTURES:
                 found[name, metric][seed] = paired_difference(both[metric], both[f"{metric} of base"])
     return found
 
 
 def typical_pictures(
-    table: pd.DataFrame, *, arms: Sequence[str], name: str, seed: int, count: int = 6, metric: str = "overall"
+    table: pd.DataFrame, *, arms: Sequence[str], name: str, seed: int, count: int = 6, metric: str = "above random"
 ) -> list[int]:
     """Which pictures to show: rightly classified by all arms, at even steps through the order of how much two arms differ on them.
 
-    From the picture that speaks most for the second arm to the one that speaks most against it: a rule, not a choice.
+    From where the second arm has most more, or least less, of the metric to where it has least: a rule, not a choice.
 
     Args:
         table: rows of `judged` with arm and seed.
@@ -145,8 +151,10 @@ def typical_pictures(
         metric: by which they differ.
 
     Returns:
-        Numbers of the pictures; none if there are none that both arms get right.
+        Numbers of the pictures; none if there are none that both arms get right, or fewer than two arms.
     """
+    if len(arms) < 2:
+        return []
     some = table[(table["map"] == name) & (table["seed"] == seed) & table["arm"].isin(arms)]
     right = some.groupby("picture")["right"].all()
     values = some.pivot(index="picture", columns="arm", values=metric).loc[right[right].index]
