@@ -368,7 +368,8 @@ def test_nothing_in_common_is_no_row_and_no_picture():
     table = pd.DataFrame(rows)
     found = beside(table, over="CE")
     assert len(found) == 0
-    assert {"arm", "map", "metric", "difference", "low", "high"} <= set(found)
+    assert {"arm", "map", "metric"} <= set(found)
+    assert set(found[["difference", "low", "high"]].dtypes.astype(str)) == {"float64"}
     assert typical_pictures(table, arms=["CE", "paper"], name="RISE", seed=0) == []
 
 

@@ -121,7 +121,8 @@ def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
                 total, count = over_seeds(list(one.values())), min(each.count for each in one.values())
                 rows.append({"arm": arm, "map": name, "metric": metric, "difference": total.value, "low": total.low, "high": total.high,
                              "pictures": count, "seeds": len(one)})  # fmt: skip
-    return pd.DataFrame(rows, columns=["arm", "map", "metric", "difference", "low", "high", "pictures", "seeds"])
+    found = pd.DataFrame(rows, columns=["arm", "map", "metric", "difference", "low", "high", "pictures", "seeds"])
+    return found.astype({"difference": float, "low": float, "high": float})  # also where there are no rows
 
 
 def _differences(paired: pd.DataFrame) -> dict[tuple[str, str], dict[int, Estimate]]:
