@@ -9,7 +9,7 @@ from lib.forest_plot import forest_plot
 
 TABLE = pd.DataFrame({
     "arm": ["a", "b", "a", "b"], "number": ["x", "x", "y", "y"], "kind": ["k", "l", "k", "l"], "gain": [1.0, -1.0, 2.0, 0.0],
-    "low": [0.5, -np.inf, 1.5, -1.0], "high": [1.5, np.inf, 2.5, 1.0],
+    "low": [0.5, -np.inf, 1.5, -1.0], "high": [1.75, np.inf, 2.5, 1.0],
 })  # fmt: skip
 SETTINGS = {"rows": "arm", "panels": "number", "value": "gain", "labels": {"y": "of y", "x": "of x"}}
 
@@ -23,7 +23,7 @@ def test_points_and_intervals_are_where_they_belong():
     assert points.lines[0].get_xdata().tolist() == [1, -1]
     assert points.lines[0].get_ydata().tolist() == [0, 1]
     ends = [segment[:, 0].tolist() for segment in points.lines[2][0].get_segments()]
-    assert ends == [[0.5, 1.5], [-1, -1]]  # an interval without an end is not drawn
+    assert ends == [[0.5, 1.75], [-1, -1]]  # an interval without an end is not drawn
     plt.close(figure)
 
 

@@ -331,6 +331,9 @@ def test_what_is_left_is_a_plain_classifier(setting):
     assert found.same.all()
     assert found.parameters.tolist() == [sum(one.numel() for one in setting.start(0).module.parameters())] * 2
     assert found.operations.nunique() == 1
+    changed = networks["paper", 1].backbone.module.linear.register_forward_hook(lambda _, __, output: output + 1)  # beside the weights
+    assert runs.what_is_left(setting, networks, ["CE", "paper"]).same.tolist() == [True, False]
+    changed.remove()
     with torch.no_grad():
         networks["paper", 1].backbone.module.linear.bias.add_(torch.nan)
     with pytest.raises(ValueError, match="not finite"):
