@@ -16,7 +16,7 @@ def forest_plot(
     """A row a thing, a panel a number, a colour a kind: points with their intervals, and a line at 0.
 
     Args:
-        table: a point each, with the columns low and high; an interval that is not finite is left out.
+        table: a point each, with the columns low and high; one whose interval is not finite is hollow and has none.
         rows, panels, colours: names of the columns that tell them apart; all in the order in which they first come. No colours: one.
         value: name of the column with the point.
         labels: panel -> what its axis says.
@@ -37,11 +37,11 @@ def forest_plot(
     for axes, panel in zip(grid[0], shown, strict=True):
         for index, kind in enumerate(kinds):
             some = table[(table[panels] == panel) & (table[colours] == kind if colours else True)]
-            heights = [names.index(one) + (index - (len(kinds) - 1) / 2) * 0.8 / len(kinds) for one in some[rows]]
+            heights = np.array([names.index(one) + (index - (len(kinds) - 1) / 2) * 0.8 / len(kinds) for one in some[rows]])
             reach = np.stack([some[value] - some["low"], some["high"] - some[value]])
-            color = figures.PALETTE[index % len(figures.PALETTE)]
-            reach = np.where(np.isfinite(reach), reach, 0)
-            axes.errorbar(some[value], heights, xerr=reach, fmt="o", ms=2.5, lw=0.8, color=color, label=kind)
+            color, known = figures.PALETTE[index % len(figures.PALETTE)], np.isfinite(reach).all(0)
+            axes.errorbar(some[value][known], heights[known], xerr=reach[:, known], fmt="o", ms=2.5, lw=0.8, color=color, label=kind)
+            axes.plot(some[value][~known], heights[~known], "o", ms=2.5, mfc="none", color=color)
         axes.axvline(0, color="0.7", lw=0.5)
         axes.set_xlabel(labels[panel])
         axes.locator_params(axis="x", nbins=4)

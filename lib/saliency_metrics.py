@@ -141,17 +141,23 @@ def energy_in_mask(maps, masks) -> np.ndarray:
     return np.divide((maps * masks).sum((1, 2)), total, out=np.full(len(maps), np.nan), where=total > 0)
 
 
-def equivariance(maps_then_moved, moved_then_maps) -> np.ndarray:
+def equivariance(maps_then_moved, moved_then_maps, *, centred: bool = False) -> np.ndarray:
     """SES: (n,) cosine of the transformed map of a picture, t(s(x)), with the map of the transformed picture, s(t(x)); NaN where one is 0.
 
     Args:
         maps_then_moved, moved_then_maps: (n, H, W).
+        centred: subtract each map's mean first, which makes it their correlation (NaN where one is constant): the cosine of two maps with
+            a high floor, as RISE's have, is near 1 whatever stands on it.
     """
     first, second = _checked_maps(maps_then_moved), _checked_maps(moved_then_maps)
     if first.shape != second.shape:
         raise ValueError(f"maps_then_moved, moved_then_maps: found shapes {first.shape} and {second.shape}; expected the same")
+    constant = np.zeros(len(first), bool)
+    if centred:
+        constant = (np.ptp(first, axis=(1, 2)) == 0) | (np.ptp(second, axis=(1, 2)) == 0)
+        first, second = (maps - maps.mean((1, 2), keepdims=True) for maps in (first, second))
     lengths = np.sqrt(np.square(first).sum((1, 2)) * np.square(second).sum((1, 2)))
-    return np.divide((first * second).sum((1, 2)), lengths, out=np.full(len(first), np.nan), where=lengths > 0)
+    return np.divide((first * second).sum((1, 2)), lengths, out=np.full(len(first), np.nan), where=(lengths > 0) & ~constant)
 
 
 def share_of_objects(maps, masks, *, target: str = "area") -> np.ndarray:

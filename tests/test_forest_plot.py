@@ -20,10 +20,10 @@ def test_points_and_intervals_are_where_they_belong():
     assert [axes.get_xlabel() for axes in figure.axes] == ["of y", "of x"]  # in the order of the labels
     assert [label.get_text() for label in first.get_yticklabels()] == ["a", "b"]
     [points] = second.containers
-    assert points.lines[0].get_xdata().tolist() == [1, -1]
-    assert points.lines[0].get_ydata().tolist() == [0, 1]
-    ends = [segment[:, 0].tolist() for segment in points.lines[2][0].get_segments()]
-    assert ends == [[0.5, 1.75], [-1, -1]]  # an interval without an end is not drawn
+    assert points.lines[0].get_xydata().tolist() == [[1, 0]]
+    assert [segment[:, 0].tolist() for segment in points.lines[2][0].get_segments()] == [[0.5, 1.75]]
+    [hollow] = [line for line in second.lines if line.get_markerfacecolor() == "none"]
+    assert hollow.get_xydata().tolist() == [[-1, 1]]  # its interval has no end
     plt.close(figure)
 
 

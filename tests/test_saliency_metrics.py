@@ -135,6 +135,14 @@ def test_equivariance_is_a_cosine():
     assert np.isnan(equivariance(maps, np.zeros_like(maps))).all()
 
 
+def test_a_floor_does_not_make_maps_alike():
+    first, second = MASKS.astype(float), (~MASKS).astype(float)
+    assert equivariance(100 + first, 100 + second).min() > 0.99
+    np.testing.assert_allclose(equivariance(100 + first, 100 + second, centred=True), -1)
+    np.testing.assert_allclose(equivariance(first, 5 + 3 * first, centred=True), 1)
+    assert np.isnan(equivariance(first, np.full_like(first, 0.1), centred=True)).all()
+
+
 def test_objects_that_get_their_share_are_fairly_seen():
     masks = np.zeros((1, 2, SIDE, SIDE), bool)
     masks[0, 0, :4, :4], masks[0, 1, 8:, 8:] = True, True  # 16 and 64 pixels

@@ -1,14 +1,12 @@
 """Training a classifier with and without LICO: the same initial weights, order and augmentation, whatever stands beside the cross-entropy.
 
 SGD with momentum and the paper's learning rate (specs/lico.md, 2.4), or AdamW with one cycle, as the project's own encoders are trained.
-Everything random belongs to (seed, step): with both weights 0 the
-weights are those of plain training, bit for bit.
+Everything random belongs to (seed, step): with both weights 0 the weights are those of plain training, bit for bit.
 """
 
 import copy
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,15 +19,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from lib.attribution.sites import evaluating
-from lib.devices import training_threads
 from lib.keyed_random import generator, keys
 from lib.lico.backbones import Backbone
+from lib.lico.loading import Loader
 from lib.lico.objective import Consistency
 from lib.lico.schedule import seven_sixteenths_cosine
 from lib.lico.sham import Sham
+from lib.torch_threads import exactly
 
 SGD, ADAMW = "sgd", "adamw"
-Loader = Callable[[np.ndarray, torch.Generator | None], torch.Tensor]
+THREADS = 1  # of a training on the processor: a second one hardly helps, and two trainings beside each other take as long as one
+FULL, PRECISIONS = "no", ("no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Plan:
         clip: largest norm of the gradient, 0: none.
         average: decay of a moving average of the weights, which then are the result, with the last batch statistics (the released code:
             0.999); 0: none.
+        precision: of the classifier: "no", or "bf16" or "fp16" on an accelerator that has it. Both losses are computed in full. One
+            process has one precision; accelerate refuses a second.
         watch: diagnostics are recorded every so many steps, and good weights kept.
 
     Raises:
@@ -60,11 +62,14 @@ class Plan:
     weight_decay: float = 1e-4
     clip: float = 0.0
     average: float = 0.0
+    precision: str = FULL
     watch: int = 50
 
     def __post_init__(self):
         if self.optimizer not in (SGD, ADAMW):
             raise ValueError(f"optimizer: found {self.optimizer!r}; expected {SGD!r} or {ADAMW!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: found {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
         for name, least in (("steps", 1), ("batch_size", 2), ("watch", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: found {getattr(self, name)}; expected at least {least}")
@@ -82,7 +87,8 @@ class Trained:
 
     Args:
         backbone: with its weights, in eval mode, without gradient and without the side of the texts.
-        history: a row for every watched step: step, rate, loss, cross entropy, and the diagnostics of `ConsistencyLosses`.
+        history: a row for every watched step: step, rate, loss, cross entropy, task gradient and added gradient (lengths of what the
+            cross-entropy and the consistency have on the backbone, before any clipping), and the diagnostics of `ConsistencyLosses`.
         stopped: "" or why training ended early; the weights are then the last good ones.
     """
 
@@ -120,10 +126,11 @@ def train(
     if consistency is not None and not (consistency.reading.alpha or consistency.reading.beta):
         consistency = None
     home = next(backbone.module.parameters()).device
-    with training_threads(), torch.random.fork_rng():
-        accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+    with exactly(THREADS), torch.random.fork_rng():
+        accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available(), mixed_precision=plan.precision)
         modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency])).to(accelerator.device)
         parameters = [one for one in modules.parameters() if one.requires_grad]
+        of_backbone = [one for one in backbone.module.parameters() if one.requires_grad]
         optimizer, schedule = _optimizer(parameters, plan)
         optimizer = accelerator.prepare(optimizer)
         moving = get_ema_multi_avg_fn(plan.average)
@@ -138,12 +145,16 @@ def train(
             if not _finite(parameters):
                 stopped = f"weights after step {step - 1} of {plan.steps} are not finite"
                 break
-            maps, logits = _look(backbone, x, seed, step)
+            with accelerator.autocast():
+                maps, logits = _look(backbone, x, seed, step)
+            maps, logits = maps.float(), logits.float()
             loss = task = cross_entropy(logits, y)
-            found = {"cross entropy": float(task.detach())} if watch else {}
+            found = {"cross entropy": float(task.detach()), "task gradient": _length(task, of_backbone)} if watch else {}
             if consistency is not None and _finite([maps, logits]):
                 losses = _added(consistency, maps, y, step, plan, seed, watch=watch)
-                loss, found = task + losses.total, found | losses.diagnostics
+                loss = task + losses.total
+                if watch:
+                    found |= {"added gradient": _length(losses.total, of_backbone), **losses.diagnostics}
             if not (_finite([maps, logits]) and torch.isfinite(loss)):
                 stopped = f"the loss at step {step} of {plan.steps} is {loss.item()}"
                 break
@@ -203,7 +214,7 @@ def gradient_norms(
     optimizer, schedule = _optimizer(stepping, plan)
     norms = {name: [] for name in consistencies}
     device = of_backbone[0].device
-    with training_threads(), torch.random.fork_rng():
+    with exactly(THREADS), torch.random.fork_rng():
         for step in range(min(steps, plan.steps)):
             rows = batch_rows(len(labels), plan.batch_size, step, seed)
             x, y = load(rows, _generator(seed, step)).to(device), torch.from_numpy(labels[rows]).to(device)
@@ -211,8 +222,7 @@ def gradient_norms(
             loss = cross_entropy(logits, y)
             for name, one in consistencies.items():
                 added = _added(one, maps, y, step, plan, seed, watch=False).total
-                found = torch.autograd.grad(added, of_backbone, retain_graph=True, allow_unused=True) if added.requires_grad else ()
-                norms[name].append(math.sqrt(sum(float(part.square().sum()) for part in found if part is not None)))
+                norms[name].append(_length(added, of_backbone))
                 if not math.isfinite(norms[name][-1]):
                     raise FloatingPointError(f"{name}: the norm of its gradient at step {step} is not finite; expected a number")
                 loss = loss + added if name == trained else loss
@@ -279,6 +289,12 @@ def _added(consistency, maps, labels, step, plan, seed, *, watch):
     share = min(1.0, (step + 1) / rising) if rising else 1.0
     order = consistency.text.order(seed, step) if reading.permuted else None
     return consistency(maps, labels, order=order, share=share, watch=watch)
+
+
+def _length(loss, parameters):
+    """Of the gradient of a loss, which stays as it is."""
+    parts = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) if loss.requires_grad else ()
+    return math.sqrt(sum(float(part.square().sum()) for part in parts if part is not None))
 
 
 def _generator(seed, step):

@@ -10,7 +10,7 @@ from lib.encoders.small_clip import CutTokenizer, small_clip
 from lib.experiments.lico import check
 from lib.experiments.lico.arms import ABLATIONS
 from lib.experiments.lico.data import task
-from lib.lico import text_encoders
+from lib.lico import text_sources
 from lib.lico.readings import READINGS
 from lib.lico.text_encoders import ContrastiveText
 
@@ -18,7 +18,7 @@ QUICK = {
     "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2, "masks": 200,
     "arms": ["CE", "paper", "tuned", "shuffled names", "sham"], "seeds": [0], "explainers": ["Grad-CAM", "RISE"], "saliency_count": 20,
     "ablations": [], "labels": [20, 40], "limited_arms": ["CE", "paper"], "shortcut_arms": ["CE", "paper"],
-    "shortcut": 0.8, "cascade_count": 10,
+    "shortcut": 0.8, "cascade_count": 10, "cascade_draws": 1, "trial_seeds": [0], "part_seeds": [0],
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def scenes():
 def check_with(monkeypatch, scenes):
     tokenizer = CutTokenizer([*CLASS_NAMES])
     encoder = ContrastiveText(small_clip(len(tokenizer), width=8, dims=16).eval(), tokenizer, "small")
-    monkeypatch.setattr(text_encoders, "load", lambda source: encoder)
+    monkeypatch.setattr(text_sources, "load", lambda source: encoder)
     return lambda **changed: check(SimpleNamespace(**QUICK | changed), scenes)
 
 
@@ -40,6 +40,9 @@ def test_the_quick_settings_are_fine(check_with):
 
 
 @pytest.mark.parametrize(("changed", "message"), [
+    ({"part_seeds": [0, 7]}, "part_seeds: found 7; expected some of the seeds"),
+    ({"trial_seeds": []}, "trial_seeds: found none; expected at least one"),
+    ({"cascade_draws": 0}, "cascade_draws: found 0; expected at least 1"),
     ({"arms": ["paper", "CE"]}, "arms: found 'paper' first; expected 'CE'"),
     ({"arms": ["CE", "papre"]}, "arms: found 'papre'; expected some of"),
     ({"arms": ["CE", "CE"]}, "arms: found .* expected each once"),
@@ -87,7 +90,7 @@ def test_names_that_the_encoder_cannot_take_are_refused(monkeypatch, check_with)
     def fails(*_, **__):
         raise ValueError("text: found 90 tokens")
 
-    monkeypatch.setattr(text_encoders.ContrastiveText, "tokenize", fails)
+    monkeypatch.setattr(ContrastiveText, "tokenize", fails)
     with pytest.raises(ValueError, match="found 90 tokens"):
         check_with()
 

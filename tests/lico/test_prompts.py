@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib.encoders.small_clip import CutTokenizer, small_clip
-from lib.lico import text_encoders
+from lib.lico import text_sources
 from lib.lico.prompts import FRONT, MIDDLE, Prompts, TextFeatures, check_names
 from lib.lico.text_encoders import ContrastiveText
 from tests.lico.conftest import NAMES
@@ -174,7 +174,7 @@ def test_middle_and_front_are_other_prompts(encoder):
 @pytest.mark.parametrize("source", ["clip", "open_clip:", "bert:tiny", ""])
 def test_unknown_sources_are_refused(source):
     with pytest.raises(ValueError, match="expected local:clip"):
-        text_encoders.load(source)
+        text_sources.load(source)
 
 
 def test_a_hugging_face_encoder_gives_what_it_gives_from_words(tmp_path):
@@ -186,7 +186,7 @@ def test_a_hugging_face_encoder_gives_what_it_gives_from_words(tmp_path):
     )
     transformers.BertModel(config).save_pretrained(tmp_path)
     transformers.BertTokenizerFast(str(tmp_path / "vocab.txt"), model_max_length=32).save_pretrained(tmp_path)
-    found = text_encoders.load(f"hugging_face:{tmp_path}")
+    found = text_sources.load(f"hugging_face:{tmp_path}")
     assert (found.begin, found.end, found.longest) == ((2,), (3,), 32)
     tokens = torch.tensor([[2, *found.tokenize("a blue star"), 3]])
     outputs = found(found.embed(tokens), torch.ones_like(tokens, dtype=torch.bool))
@@ -197,4 +197,4 @@ def test_a_hugging_face_encoder_gives_what_it_gives_from_words(tmp_path):
 
 def test_a_missing_folder_or_package_says_what_helps(tmp_path):
     with pytest.raises((FileNotFoundError, ImportError), match=r"transformers|What helps"):
-        text_encoders.load(f"hugging_face:{tmp_path}")
+        text_sources.load(f"hugging_face:{tmp_path}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -381,3 +382,36 @@ def test_wide_networks_that_do_not_exist_are_named(depth, width):
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_lengths_of_both_gradients_are_watched(encoder):
+    found = train(tiny(), load, LABELS, replace(PLAN, steps=3, watch=1), consistency=side(encoder)).history
+    norms = gradient_norms(tiny(), load, LABELS, PLAN, {"here": side(encoder)}, trained="here", steps=1)
+    assert found["added gradient"].iloc[0] == pytest.approx(norms["here"], rel=1e-5)
+    plain = train(tiny(), load, LABELS, replace(PLAN, steps=3, watch=1)).history
+    assert "added gradient" not in plain
+    assert plain["task gradient"].iloc[0] == pytest.approx(found["task gradient"].iloc[0], rel=1e-6)  # the same weights and batch
+    assert (plain["task gradient"] > 0).all()
+
+
+def test_watching_changes_nothing(encoder):
+    often, seldom = (train(tiny(), load, LABELS, replace(PLAN, watch=watch), consistency=side(encoder)) for watch in (1, 6))
+    assert same(state(often.backbone.module), state(seldom.backbone.module))
+
+
+@pytest.fixture
+def anew():
+    """A process has one precision for accelerate; this test is one of its own."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_the_classifier_may_be_computed_in_half_precision(encoder, anew):
+    halves = train(tiny(), load, LABELS, replace(PLAN, precision="bf16"), consistency=side(encoder))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    full = train(tiny(), load, LABELS, PLAN, consistency=side(encoder))
+    assert not same(state(halves.backbone.module), state(full.backbone.module))
+    np.testing.assert_allclose(halves.history.loss, full.history.loss, rtol=0.05)
+    with pytest.raises(ValueError, match="precision: found 'half'; expected one of no, bf16, fp16"):
+        replace(PLAN, precision="half")

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.lico import text_encoders
 from lib.lico.controls import GivenText, one_hot_text, random_text, shuffled_names, uniform_text
 from lib.lico.objective import Consistency
 from lib.lico.prompts import CONTEXTS, FRONT, MIDDLE, Prompts
 from lib.lico.readings import CHANNELS, PAPER, PLACES, READINGS, Reading
 from lib.lico.sham import Sham
 from lib.lico.temperature import DIVISOR, LOG_SCALE
+from lib.lico.text_encoders import TextEncoder
 
 PLAIN, TUNED = "CE", "tuned"
 NAMES, SHUFFLED, RANDOM, ONE_HOT, UNIFORM, SHAM = "names", "shuffled names", "random text", "one-hot", "uniform", "sham"
@@ -85,14 +85,17 @@ def arms_of(names: Sequence[str], tuned: Mapping[str, Reading]) -> list[Arm]:
     return arms
 
 
-def side_of(arm: Arm, source: str, class_names: Sequence[str], shape: tuple[int, int, int], *, seed: int = 0) -> Consistency | Sham | None:
+def side_of(
+    arm: Arm, encoder: TextEncoder, class_names: Sequence[str], shape: tuple[int, int, int], *, stop: str = ".", seed: int = 0
+) -> Consistency | Sham | None:
     """The side of the texts of an arm, untrained.
 
     Args:
         arm: which.
-        source: name of the text encoder, see lib/lico/text_encoders.py.
+        encoder: of the names; controls that need none take its width.
         class_names: in the order of the labels.
         shape: of the maps.
+        stop: the sign that ends a prompt.
         seed: of contexts, controls and mapping net.
     """
     if arm.reading is None:
@@ -102,17 +105,11 @@ def side_of(arm: Arm, source: str, class_names: Sequence[str], shape: tuple[int,
         return Sham(classes, CONTROL_TOKENS, shape, arm.reading, seed=seed)
     if arm.text in (NAMES, SHUFFLED):
         names = shuffled_names(class_names, seed=seed) if arm.text == SHUFFLED else class_names
-        text = Prompts.of(text_encoders.load(source), names, arm.reading, stop=stop_of(source), seed=seed)
+        text = Prompts.of(encoder, names, arm.reading, stop=stop, seed=seed)
     else:
-        width = text_encoders.load(source).width
         text = GivenText({
-            RANDOM: lambda: random_text(classes, CONTROL_TOKENS, width, seed=seed),
+            RANDOM: lambda: random_text(classes, CONTROL_TOKENS, encoder.width, seed=seed),
             ONE_HOT: lambda: one_hot_text(classes, CONTROL_TOKENS),
-            UNIFORM: lambda: uniform_text(classes, CONTROL_TOKENS, width, seed=seed),
+            UNIFORM: lambda: uniform_text(classes, CONTROL_TOKENS, encoder.width, seed=seed),
         }[arm.text]())  # fmt: skip
     return Consistency(text, shape, arm.reading, seed=seed)
-
-
-def stop_of(source: str) -> str:
-    """The sign that ends a prompt; the captions of scenes have none."""
-    return "" if source.startswith("local:clip") else "."

@@ -1,18 +1,15 @@
-"""Pictures to train and to judge classifiers on, with their loaders."""
+"""Pictures to train and to judge classifiers on."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from lib import datasets
 from lib.datasets.pictures import Pictures
-from lib.encoders.networks import normalised
 from lib.keyed_random import generator
-from lib.lico.training import Loader
+from lib.lico.loading import BOTH, CROPPED, FLIPPED
 
 TRAIN_SEED, TEST_SEED = 3000, 50  # of scenes; local encoders are trained on others
-FLIPPED, CROPPED, BOTH, PLAIN = "flipped", "cropped", "cropped and flipped", "as they are"
 DIGITS = ("digits", "mnist", "svhn")  # a mirrored digit is another or none; the released code flips them all the same
 
 
@@ -40,8 +37,9 @@ class Task:
 
 
 def task(
-    dataset: str, *, train_count: int, validation_count: int, test_count: int, seed: int = 0, shortcut: float = 0.0, labels: int = 0
-) -> Task:
+    dataset: str, *, train_count: int, validation_count: int, test_count: int, seed: int = 0, shortcut: float = 0.0, labels: int = 0,
+    label_seed: int = 0,
+) -> Task:  # fmt: skip
     """A data set, split.
 
     Args:
@@ -52,6 +50,7 @@ def task(
         seed: of the splits, or of the scenes.
         shortcut: of scenes in training and validation; test scenes have none.
         labels: so many training pictures, as many of each class; 0 is all.
+        label_seed: of which these are.
 
     Raises:
         ValueError: if there are fewer pictures than asked for, labels are not a multiple of the classes, or a shortcut is asked of others
@@ -72,7 +71,7 @@ def task(
         raise ValueError(f"train_count, validation_count: found {found}; expected some of each, and at most {len(drawn)} in all")
     validation, train = drawn.take(order[:validation_count]), drawn.take(order[validation_count:wanted])
     if labels:
-        train = train.take(balanced(train.labels, labels, len(train.class_names), seed=seed))
+        train = train.take(balanced(train.labels, labels, len(train.class_names), seed=label_seed))
     augmentation = FLIPPED if dataset == "scenes" else CROPPED if dataset in DIGITS else BOTH
     return Task(dataset, train.in_memory(), validation.in_memory(), test.in_memory(), augmentation)
 
@@ -95,30 +94,3 @@ def balanced(labels: np.ndarray, count: int, classes: int, *, seed: int = 0) -> 
             raise ValueError(f"labels: found {len(rows)} pictures of class {one}; expected at least {each}")
         chosen.append(generator(seed, 131, one).permutation(rows)[:each])
     return np.sort(np.concatenate(chosen))
-
-
-def loader(pictures: Pictures, augmentation: str = PLAIN) -> Loader:
-    """Row numbers and a generator -> normalised pictures; without a generator nothing is augmented."""
-
-    def load(rows: np.ndarray, drawing: torch.Generator | None) -> torch.Tensor:
-        x = normalised(np.asarray(pictures.read(np.asarray(rows))))
-        if drawing is None or augmentation == PLAIN:
-            return x
-        if augmentation in (CROPPED, BOTH):
-            x = _cropped(x, drawing)
-        if augmentation == CROPPED:
-            return x
-        turned = torch.rand(len(x), generator=drawing) < 0.5
-        return torch.where(turned[:, None, None, None], x.flip(3), x)
-
-    return load
-
-
-def _cropped(x, drawing, margin=4):
-    """A window of the same size, moved by up to `margin` pixels; what lies beside the picture is mean grey."""
-    n, _, height, width = x.shape
-    padded = torch.nn.functional.pad(x, [margin] * 4)
-    moves = torch.randint(0, 2 * margin + 1, (2, n), generator=drawing)
-    rows = (moves[0][:, None] + torch.arange(height))[:, None, :, None].expand(-1, x.shape[1], -1, padded.shape[3])
-    columns = (moves[1][:, None] + torch.arange(width))[:, None, None].expand(-1, x.shape[1], height, -1)
-    return padded.gather(2, rows).gather(3, columns)

@@ -4,11 +4,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED, stop_of
+from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED
 from lib.experiments.lico.data import Task
 from lib.explainers import EXPLAINERS
 from lib.figures import PALETTE
-from lib.lico import text_encoders
+from lib.lico import text_sources
 from lib.lico.backbones import BACKBONES, backbone
 from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
@@ -24,15 +24,17 @@ def check(settings, task: Task) -> None:
         ImportError: if an explainer needs a package that is not installed.
     """
     known = (PLAIN, TUNED, *READINGS, *CONTROLS, *ABLATIONS)
-    for name in ("arms", "seeds", "explainers", "limited_arms", "ablations", "shortcut_arms"):
+    for name in ("arms", "seeds", "trial_seeds", "part_seeds", "explainers", "limited_arms", "ablations", "shortcut_arms"):
         values = getattr(settings, name)
         if len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected each once")
         if name.endswith("arms") and (unknown := [one for one in values if one not in known]):
             raise ValueError(f"{name}: found {unknown[0]!r}; expected some of {', '.join(known)}")
-    for name in ("arms", "seeds", "explainers"):
+    for name in ("arms", "seeds", "trial_seeds", "part_seeds", "explainers"):
         if not getattr(settings, name):
             raise ValueError(f"{name}: found none; expected at least one")
+    if foreign := [one for one in settings.part_seeds if one not in settings.seeds]:
+        raise ValueError(f"part_seeds: found {foreign[0]}; expected some of the seeds {settings.seeds}")
     if settings.arms[0] != PLAIN:
         raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
     for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
@@ -62,7 +64,7 @@ def check(settings, task: Task) -> None:
             raise ImportError(f"explainers: {one} needs the package grad-cam, which is not installed; pip install '.[saliency]'")
     if not 0 <= settings.trials <= len(GRID):
         raise ValueError(f"trials: found {settings.trials}; expected 0, for all, to {len(GRID)}")
-    for name, least in (("steps", 1), ("trial_steps", 1), ("batch_size", 2), ("saliency_count", 2), ("masks", 1)):
+    for name, least in (("steps", 1), ("trial_steps", 1), ("batch_size", 2), ("saliency_count", 2), ("masks", 1), ("cascade_draws", 1)):
         if getattr(settings, name) < least:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
     if settings.batch_size > len(task.train):
@@ -88,4 +90,4 @@ def check(settings, task: Task) -> None:
     if shape != (side, side):
         raise ValueError(f"network: found {settings.network!r}, for {side} x {side} pixels, and pictures of {shape}; expected a pair")
     check_names(task.class_names, task.test.class_names)
-    Prompts(text_encoders.load(settings.text), task.class_names, stop=stop_of(settings.text))
+    Prompts(text_sources.load(settings.text), task.class_names, stop=text_sources.stop_of(settings.text))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,19 +13,21 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib import store
-from lib.datasets.scenes import FACTORS, assigned_background
-from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of, stop_of
-from lib.experiments.lico.data import Task, loader
-from lib.experiments.remembered import remembered
+from lib.experiments.evidence import over_seeds
+from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of
+from lib.experiments.lico.data import Task
+from lib.experiments.lico.side_by_side import work_beside
 from lib.keyed_random import generator
-from lib.lico import text_encoders, training
+from lib.lico import text_sources, training
 from lib.lico.backbones import Backbone, backbone
 from lib.lico.export import export, restore
+from lib.lico.loading import loader
 from lib.lico.objective import Consistency
 from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
+from lib.lico.temperature import LOG_SCALE
 from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
-from lib.statistics import Estimate, student_mean
+from lib.statistics import Estimate, paired_difference
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
 CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
@@ -59,7 +62,7 @@ class Setting:
         """Plain values that determine a run, together with arm and seed."""
         return {
             "task": self.task.name, "train": self.task.train.identity, "augmentation": self.task.augmentation, "network": self.network,
-            "text": text_identity(self.source), "class names": list(self.task.class_names), "stop": stop_of(self.source),
+            "text": text_identity(self.source), "class names": list(self.task.class_names), "stop": text_sources.stop_of(self.source),
             "plan": asdict(self.plan), "matched steps": MATCHED_STEPS,
         }  # fmt: skip
 
@@ -67,7 +70,7 @@ class Setting:
 @lru_cache(maxsize=4)
 def text_identity(source: str) -> dict[str, str]:
     """What determines the outputs of a text encoder; its weights are hashed once."""
-    return text_encoders.load(source).identity
+    return text_sources.load(source).identity
 
 
 def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
@@ -99,8 +102,14 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
 
 
 def all_trained(setting: Setting, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[tuple[str, int], Trained]:
-    """(name of the arm, seed) -> its classifier."""
-    return {(arm.name, seed): trained(setting, arm, seed) for seed in seeds for arm in arms}
+    """(name of the arm, seed) -> its classifier; without an accelerator two are trained beside each other."""
+    pieces = {(arm.name, seed): (setting, arm, seed) for seed in seeds for arm in arms}
+    work_beside(_keep, pieces, description="training")
+    return {key: trained(*piece) for key, piece in pieces.items()}
+
+
+def _keep(setting, arm, seed):
+    trained(setting, arm, seed)
 
 
 def arm_identity(arm: Arm) -> dict:
@@ -111,20 +120,23 @@ def arm_identity(arm: Arm) -> dict:
 
 
 def _side(setting, arm, network, seed):
-    side = side_of(arm, setting.source, setting.task.class_names, network.shape(), seed=seed)
+    def side_for(one):
+        encoder, stop = text_sources.load(setting.source), text_sources.stop_of(setting.source)
+        return side_of(one, encoder, setting.task.class_names, network.shape(), stop=stop, seed=seed)
+
     if arm.text != SHAM or arm.reading is None:
-        return side
+        return side_for(arm)
+    side = side_for(arm)
     norms = gradient_norms(
         network, loader(setting.task.train, setting.task.augmentation), setting.task.train.labels, setting.plan,
-        {NAMES: side_of(replace(arm, text=NAMES), setting.source, setting.task.class_names, network.shape(), seed=seed), SHAM: side},
-        trained=NAMES, steps=MATCHED_STEPS, seed=seed,
+        {NAMES: side_for(replace(arm, text=NAMES)), SHAM: side}, trained=NAMES, steps=MATCHED_STEPS, seed=seed,
     )  # fmt: skip
     side.weight = norms[NAMES] / norms[SHAM] if norms[SHAM] else 0.0
     return side
 
 
-def tried(setting: Setting, texts: Sequence[str], trials: int, *, seed: int = 0) -> pd.DataFrame:
-    """Every trial of the grid with every text: text, trial, the settings of the grid, validation accuracy.
+def tried(setting: Setting, texts: Sequence[str], trials: int, seeds: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
+    """Every trial of the grid with every text: text, seed, trial, the settings of the grid, validation accuracy, stopped.
 
     Each text gets the same trials, the first of a random order of the grid, and trains from the same weights.
 
@@ -132,32 +144,41 @@ def tried(setting: Setting, texts: Sequence[str], trials: int, *, seed: int = 0)
         setting: with the plan of a trial, which may be shorter than that of what follows.
         texts: "names" and controls.
         trials: how many, 0: the whole grid.
-        seed: of the order, and of the networks.
+        seeds: of the networks.
+        seed: of the order.
     """
-    chosen = generator(seed, 136).permutation(len(GRID))[: trials or len(GRID)]
+    chosen = sorted(generator(seed, 136).permutation(len(GRID))[: trials or len(GRID)].tolist())
+    arms = {Arm(f"{text}, trial {number}", _of_grid(number), text): number for text, number in product(texts, chosen)}
+    networks = all_trained(setting, list(arms), seeds)
     load, labels = loader(setting.task.validation), setting.task.validation.labels
-    tables = []
-    for text in texts:
-        for number in sorted(chosen.tolist()):
-            arm = Arm(f"{text}, trial {number}", _of_grid(number), text)
+    return pd.DataFrame([
+        {"text": arm.text, "seed": of_network, "trial": number, **GRID[number],
+         "validation accuracy": accuracy(networks[arm.name, of_network].backbone, load, labels),
+         "stopped": networks[arm.name, of_network].stopped}
+        for (arm, number), of_network in product(arms.items(), seeds)
+    ])  # fmt: skip
 
-            def make(arm=arm, number=number):
-                found = trained(setting, arm, seed)
-                reached = accuracy(found.backbone, load, labels)
-                return [{"trial": number, **GRID[number], "validation accuracy": reached, "stopped": found.stopped}]
 
-            inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed, "validation": setting.task.validation.identity}
-            rows = remembered("lico/trials", inputs, make, code=CODE)
-            tables.append(rows.assign(text=text))
-    return pd.concat(tables, ignore_index=True)
+def ranked(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials of every text by their mean validation accuracy over seeds, the best first and of several the first: text, trial, settings.
+
+    Besides, as "better by", how much the mean is above that of the next; NaN for the last.
+    """
+    means = trials.drop(columns=["seed", "stopped"]).groupby(["text", "trial"], sort=False).agg(
+        {name: "mean" if name == "validation accuracy" else "first" for name in trials if name not in ("text", "trial", "seed", "stopped")}
+    ).reset_index()  # fmt: skip
+    order = {text: place for place, text in enumerate(dict.fromkeys(trials["text"]))}
+    means = means.sort_values("validation accuracy", ascending=False, kind="stable")
+    means = means.sort_values("text", key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
+    return means.assign(**{"better by": means.groupby("text")["validation accuracy"].diff(-1)})
 
 
 def chosen_of(trials: pd.DataFrame) -> dict[str, Reading]:
-    """The best trial of every text by validation accuracy, the first of several: "tuned" or the control's name -> reading."""
+    """The best trial of every text, see `ranked`: "tuned" or the control's name -> reading."""
     found = {}
-    for text, some in trials.groupby("text", sort=False):
-        best = some.loc[some["validation accuracy"].idxmax(), "trial"]
-        found[TUNED if text == NAMES else text] = _of_grid(int(best)).but(name=TUNED if text == NAMES else text)
+    for text, best in ranked(trials).groupby("text", sort=False).first()["trial"].items():
+        name = TUNED if text == NAMES else text
+        found[name] = _of_grid(int(best)).but(name=name)
     return found
 
 
@@ -170,36 +191,53 @@ def _of_grid(number: int) -> Reading:
     return PAPER.but(name=f"trial {number}", **GRID[number])
 
 
-def accuracies(setting: Setting, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
-    """Test accuracy of every arm and seed, and how training went: arm, seed, accuracy, loss, stopped."""
+def answers(setting: Setting, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
+    """What every classifier takes every test picture for: arm, seed, picture, answer (number of the class), right."""
     load, labels = loader(setting.task.test), setting.task.test.labels
+    tables = []
+    for (arm, seed), one in networks.items():
+        answer = training.predictions(one.backbone, load, len(labels)).argmax(1)
+        rows = {"arm": arm, "seed": seed, "picture": np.arange(len(labels)), "answer": answer, "right": answer == labels}
+        tables.append(pd.DataFrame(rows))
+    return pd.concat(tables, ignore_index=True)
+
+
+def accuracies(given: pd.DataFrame, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
+    """Test accuracy of every arm and seed, and how training went: arm, seed, accuracy, loss of the last batch, stopped.
+
+    Args:
+        given: `answers`.
+        networks: the same.
+    """
+    right = given.groupby(["arm", "seed"])["right"].mean()
     return pd.DataFrame([
-        {"arm": arm, "seed": seed, "accuracy": accuracy(one.backbone, load, labels), "loss": one.history["loss"].iloc[-1],
+        {"arm": arm, "seed": seed, "accuracy": right[arm, seed], "loss of the last batch": one.history["loss"].iloc[-1],
          "stopped": one.stopped}
         for (arm, seed), one in networks.items()
     ])  # fmt: skip
 
 
-def paired(table: pd.DataFrame, number: str, arm: str, over: str) -> Estimate | None:
-    """Mean difference between two arms over the seeds that both have, with Student's interval; None where one is not there.
+def gain(given: pd.DataFrame, arm: str, over: str) -> Estimate | None:
+    """Difference in accuracy between two arms, paired by picture and by seed; count is of seeds. None where one is not there.
 
     Args:
-        table: with the columns arm, seed and the number.
-        number: name of a column.
+        given: `answers`.
         arm, over: names; arm - over.
     """
-    wide = table.pivot_table(index="seed", columns="arm", values=number)
+    wide = given[given["arm"].isin([arm, over])].pivot(index=["seed", "picture"], columns="arm", values="right")
     if arm not in wide or over not in wide:
         return None
-    return student_mean((wide[arm] - wide[over]).dropna().to_numpy())
+    both = wide.dropna().astype(float)
+    each = [paired_difference(one[arm], one[over]) for _, one in both.groupby(level="seed")]
+    return replace(over_seeds(each), count=len(each)) if each else None
 
 
-def gains(table: pd.DataFrame, number: str, *, over: str) -> pd.DataFrame:
-    """`paired` of every arm: arm, number, difference, low, high, seeds."""
-    found = {arm: paired(table, number, arm, over) for arm in dict.fromkeys(table["arm"]) if arm != over}
+def gains(given: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """`gain` of every arm: arm, number ("accuracy"), difference, low, high, seeds."""
+    found = {arm: gain(given, arm, over) for arm in dict.fromkeys(given["arm"]) if arm != over}
     return pd.DataFrame([
-        {"arm": arm, "number": number, "difference": one.value, "low": one.low, "high": one.high, "seeds": one.count}
-        for arm, one in found.items()
+        {"arm": arm, "number": "accuracy", "difference": one.value, "low": one.low, "high": one.high, "seeds": one.count}
+        for arm, one in found.items() if one
     ])  # fmt: skip
 
 
@@ -233,29 +271,25 @@ def what_is_left(setting: Setting, networks: Mapping[tuple[str, int], Trained], 
     return pd.DataFrame(rows)
 
 
-def histories(networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
-    """Diagnostics of all trainings: arm, seed, step, and their columns; shares of the loss among them."""
+def histories(networks: Mapping[tuple[str, int], Trained], arms: Sequence[Arm]) -> pd.DataFrame:
+    """Diagnostics of all trainings.
+
+    Args:
+        networks: `all_trained`.
+        arms: of these.
+
+    Returns:
+        arm, seed, step, the columns of `Trained.history`, share of LICO (of the loss), push (length of LICO's gradient on the classifier
+        over that of the cross-entropy) and scale (what distances are multiplied by, 1 / tau).
+    """
+    conventions = {arm.name: arm.reading.temperature for arm in arms if arm.reading}
     tables = []
     for (arm, seed), one in networks.items():
         table = one.history.assign(arm=arm, seed=seed)
         table["share of LICO"] = 1 - table["cross entropy"] / table["loss"]
+        if "t" in table:
+            table["scale"] = np.exp(table["t"]) if conventions[arm] == LOG_SCALE else 1 / table["t"]
+        if "added gradient" in table:
+            table["push"] = table["added gradient"] / table["task gradient"]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def reliance_on_background(setting: Setting, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
-    """How much better classifiers are where the background is the one that the shortcut ties to the class.
-
-    Returns:
-        arm, seed, accuracy with that background, without it, and their difference, the reliance.
-
-    Test scenes have no shortcut: their backgrounds are independent of the class.
-    """
-    test = setting.task.test
-    assigned = np.asarray(FACTORS["background"])[assigned_background(test.labels)] == test.factors["background"].to_numpy()
-    rows = []
-    for (arm, seed), one in networks.items():
-        right = training.predictions(one.backbone, loader(test), len(test)).argmax(1) == test.labels
-        rows.append({"arm": arm, "seed": seed, "with": right[assigned].mean(), "without": right[~assigned].mean()})
-    table = pd.DataFrame(rows)
-    return table.assign(reliance=table["with"] - table["without"])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ import torch
 from lib import explainers, saliency_metrics
 from lib.encoders.weights import weights_sha256
 from lib.experiments.evidence import over_seeds
-from lib.experiments.lico.data import loader
+from lib.experiments.lico.side_by_side import work_beside
 from lib.experiments.remembered import remembered
 from lib.explainers import explain
+from lib.lico.loading import loader
 from lib.lico.training import Trained
 from lib.saliency_metrics import deletion, energy_in_mask, equivariance, insertion, pointing_game, random_maps
 from lib.statistics import Estimate, paired_difference
@@ -50,7 +52,8 @@ def judged(
     Returns:
         One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`. "above random"
         is insertion - deletion beyond that of a random map of the same picture, over the probability of the whole picture: a classifier
-        that is surer of itself has more of both, whatever its maps are.
+        that is surer of itself has more of both, whatever its maps are. Energy is of what a map has above its least value, and equivariance
+        (of mirrored pictures) a correlation, since some maps have a floor.
     """
     settings = dict(settings or {})
     inputs = {
@@ -88,14 +91,27 @@ def judged(
                 "insertion": risen.areas, "deletion": fallen.areas, "overall": risen.areas - fallen.areas,
                 "insertion / p": risen.areas / risen.probability[:, -1],
                 "pointing": nothing if masks is None else pointing_game(maps, masks),
-                "energy": nothing if masks is None else energy_in_mask(maps, masks),
-                "equivariance": nothing if moved is None else equivariance(maps[:, :, ::-1], moved),
+                "energy": nothing if masks is None else energy_in_mask(maps - maps.min((1, 2), keepdims=True), masks),
+                "equivariance": nothing if moved is None else equivariance(maps[:, :, ::-1], moved, centred=True),
             }))  # fmt: skip
         return pd.concat(tables).to_dict("records")
 
     rows = remembered("lico/saliency", inputs, make, code=[explainers, saliency_metrics, judged, loader])
     of_random = rows[rows["map"] == RANDOM_MAP].set_index("picture")["overall"]
     return rows.assign(**{"above random": (rows["overall"] - rows["picture"].map(of_random)) / rows["probability"]})
+
+
+def all_judged(
+    networks: Mapping[tuple[str, int], Trained], pictures, masks: np.ndarray | None, names: Sequence[str], **settings
+) -> pd.DataFrame:
+    """`judged` of every arm and seed, with these as columns; without an accelerator two are judged beside each other."""
+    pieces = {key: (one, pictures, masks, names) for key, one in networks.items()}
+    work_beside(partial(_keep, **settings), pieces, description="saliency")
+    return pd.concat([judged(*piece, **settings).assign(arm=arm, seed=seed) for (arm, seed), piece in pieces.items()], ignore_index=True)
+
+
+def _keep(network, pictures, masks, names, **settings):
+    judged(network, pictures, masks, names, **settings)
 
 
 def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:

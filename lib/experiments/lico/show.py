@@ -10,7 +10,7 @@ from lib.heat_maps import overlaid
 
 
 def saliency_sheet(pixels: np.ndarray, maps: Mapping[str, np.ndarray], *, masks: np.ndarray | None = None, width: float = 7.0) -> Figure:
-    """A row a way of training, a column a picture; on top the pictures, and where the object is.
+    """A row a way of training, a column a picture; on top the pictures, and these dark where the object is not.
 
     Args:
         pixels: uint8 (n, side, side, 3).
@@ -18,7 +18,7 @@ def saliency_sheet(pixels: np.ndarray, maps: Mapping[str, np.ndarray], *, masks:
         masks: bool (n, side, side), or None where they are not known.
         width: inches.
     """
-    rows = {"picture": pixels} | ({} if masks is None else {"true mask": overlaid(pixels, masks.astype(float))})
+    rows = {"picture": pixels} | ({} if masks is None else {"true mask": np.where(masks[..., None], pixels, pixels // 4)})
     rows |= {name: overlaid(pixels, one) for name, one in maps.items()}
     return picture_grid.contact_sheet(
         [cell for row in rows.values() for cell in row], columns=len(pixels), row_labels=list(rows), width=width
