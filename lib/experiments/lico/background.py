@@ -1,4 +1,4 @@
-"""What classifiers rely on: which class do they take a picture for whose background training tied to other classes?
+"""What classifiers rely on: are pictures taken for a class that training tied to the background they happen to show?
 
 Only scenes with a shortcut can tell: in training the background goes with the class, in test pictures it does not.
 """
@@ -8,12 +8,10 @@ import pandas as pd
 
 from lib.datasets.pictures import Pictures
 from lib.datasets.scenes import CLASS_NAMES, FACTORS, assigned_background
-from lib.experiments.evidence import over_seeds
-from lib.statistics import Estimate
+from lib.experiments.evidence import TOO_LITTLE, over_seeds
+from lib.statistics import paired_difference
 
-LEAST_WRONG = 10  # answers; the share of fewer says nothing
-LEAST_ACCURACY = 0.5  # of plain training's; a classifier that has not learned the task relies on nothing
-RESAMPLES = 1000
+LEAST_ACCURACY = 0.9  # of plain training's on validation pictures, with the shortcut; one that has not learned the task relies on nothing
 
 
 def pulled(answers: pd.DataFrame, test: Pictures) -> pd.DataFrame:
@@ -24,72 +22,53 @@ def pulled(answers: pd.DataFrame, test: Pictures) -> pd.DataFrame:
         test: the scenes that were asked.
 
     Returns:
-        arm, seed, picture, right, wrong, and excess: of a wrong answer 1 if its class is one that training tied to the background shown,
-        less how often that happens by chance (the share of such classes among all others); 0 of a right one.
+        arm, seed, picture, right, and excess: 1 if the class answered is one that training tied to the background shown, less how often
+        that is so of this answer where the background has no part in it (one in five, since all five other backgrounds are as frequent; of
+        a right answer, or a class with the same background, never).
     """
     shown = pd.Categorical(test.factors["background"], categories=FACTORS["background"]).codes
     tied = assigned_background(np.arange(len(CLASS_NAMES)))
-    foreign = tied[test.labels] != shown
-    rows = answers[foreign[answers["picture"].to_numpy()]]
-    here = shown[rows["picture"].to_numpy()]
-    chance = np.bincount(tied)[here] / (len(CLASS_NAMES) - 1)
-    wrong = ~rows["right"].to_numpy()
-    excess = np.where(wrong, (tied[rows["answer"].to_numpy()] == here) - chance, 0.0)
-    return rows[["arm", "seed", "picture", "right"]].assign(wrong=wrong, excess=excess).reset_index(drop=True)
+    own = tied[test.labels]
+    rows = answers[(own != shown)[answers["picture"].to_numpy()]]
+    picture, answered = rows["picture"].to_numpy(), tied[rows["answer"].to_numpy()]
+    excess = (answered == shown[picture]) - (answered != own[picture]) / (len(FACTORS["background"]) - 1)
+    return rows[["arm", "seed", "picture", "right"]].assign(excess=excess).reset_index(drop=True)
 
 
 def reliance(answers: pd.DataFrame, test: Pictures) -> pd.DataFrame:
-    """How accurate classifiers are with the class's own background and without it, and where they go wrong.
+    """How accurate classifiers are with the class's own background and without it, and how often the background shown has its way.
 
     Returns:
-        arm, seed, with, without (accuracies), wrong (answers without), pull (share of these that go to classes of the background shown,
-        less chance: 0 of a classifier that does not look at the background, or has learned nothing).
+        arm, seed, with, without (accuracies), pull (mean excess, see `pulled`: the share of pictures that are taken for a class of their
+        background because of it; 0 of a classifier that does not look at backgrounds, and of one that has learned nothing).
     """
     foreign = pulled(answers, test)
-    without = foreign.groupby(["arm", "seed"], sort=False).agg(without=("right", "mean"), wrong=("wrong", "sum"), excess=("excess", "sum"))
-    own = answers.merge(foreign[["arm", "seed", "picture"]], how="left", indicator=True)
-    own = own[own["_merge"] == "left_only"].groupby(["arm", "seed"], sort=False)["right"].mean().rename("with")
-    table = without.join(own).reset_index()
-    table["pull"] = table["excess"] / table["wrong"].where(table["wrong"] > 0)
-    return table[["arm", "seed", "with", "without", "wrong", "pull"]]
+    table = foreign.groupby(["arm", "seed"], sort=False).agg(without=("right", "mean"), pull=("excess", "mean"))
+    every = answers.merge(foreign[["arm", "seed", "picture"]], how="left", indicator=True)
+    own = every[every["_merge"] == "left_only"].groupby(["arm", "seed"], sort=False)["right"].mean().rename("with")
+    return table.join(own).reset_index()[["arm", "seed", "with", "without", "pull"]]
 
 
-def pull_beside(answers: pd.DataFrame, test: Pictures, *, over: str) -> pd.DataFrame:
-    """The pull of every arm beside another's: paired by seed and picture, with intervals over both.
+def pull_beside(answers: pd.DataFrame, test: Pictures, accuracies: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """The pull of every arm beside another's: paired by picture and seed, with intervals over both.
 
-    A seed counts where both have at least `LEAST_WRONG` wrong answers and the arm is at least `LEAST_ACCURACY` as accurate as the other.
+    A seed counts where the arm is at least `LEAST_ACCURACY` as accurate as the other on pictures like those of training: what it does
+    without the shortcut must not decide whether it is asked.
+
+    Args:
+        answers, test: as in `pulled`.
+        accuracies: arm, seed and accuracy, on pictures with the shortcut.
+        over: the arm that the others are set beside.
 
     Returns:
-        arm, difference, low, high (NaN where no seed counts), seeds.
+        arm, difference, low, high (NaN where no seed counts), seeds (that count).
     """
-    foreign = pulled(answers, test)
-    by_network = {key: some.set_index("picture") for key, some in foreign.groupby(["arm", "seed"], sort=False)}
+    foreign = pulled(answers, test).pivot(index=["seed", "picture"], columns="arm", values="excess")
+    learned = accuracies.pivot(index="seed", columns="arm", values="accuracy")
     rows = []
-    for arm in dict.fromkeys(foreign["arm"]):
-        if arm == over:
-            continue
-        each = [
-            _difference(by_network[arm, seed], by_network[over, seed])
-            for name, seed in by_network
-            if name == arm and (over, seed) in by_network and _tells(by_network[arm, seed], by_network[over, seed])
-        ]
-        total = over_seeds(each) if each else Estimate(np.nan, np.nan, np.nan, 0)
+    for arm in [one for one in dict.fromkeys(answers["arm"]) if one != over]:
+        fine = learned.index[learned[arm] >= LEAST_ACCURACY * learned[over]]
+        each = [paired_difference(one[arm], one[over]) for seed, one in foreign.groupby(level="seed") if seed in fine]
+        total = over_seeds(each) if each else TOO_LITTLE
         rows.append({"arm": arm, "difference": total.value, "low": total.low, "high": total.high, "seeds": len(each)})
     return pd.DataFrame(rows, columns=["arm", "difference", "low", "high", "seeds"])
-
-
-def _tells(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return min(one["wrong"].sum(), other["wrong"].sum()) >= LEAST_WRONG and one["right"].mean() >= LEAST_ACCURACY * other["right"].mean()
-
-
-def _difference(one: pd.DataFrame, other: pd.DataFrame) -> Estimate:
-    """Of both pulls, with a bootstrap over pictures that both were asked."""
-    columns = np.concatenate([part[["excess", "wrong"]].to_numpy(float) for part in (one, other.loc[one.index])], axis=1)
-    weights = np.random.default_rng(0).multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=RESAMPLES)
-
-    def of(sums: np.ndarray) -> np.ndarray:
-        return sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3]
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = np.nanquantile(of(weights @ columns), (0.025, 0.975))
-    return Estimate(float(of(columns.sum(0))), float(low), float(high), len(columns))

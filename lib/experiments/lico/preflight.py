@@ -42,6 +42,9 @@ def check(settings, task: Task) -> None:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected {PLAIN!r} and something to set beside it")
     if settings.shortcut and task.name != "scenes":
         raise ValueError(f"shortcut: found {settings.shortcut} for {task.name}; expected 0, only scenes have one")
+    if settings.label_count and (settings.labels or settings.shortcut):
+        found = f"{settings.label_count} with labels {settings.labels} and shortcut {settings.shortcut}"
+        raise ValueError(f"label_count: found {found}; expected 0, or neither of these, which have training pictures of their own")
     if not 0 <= settings.shortcut <= 1:
         raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
     for name in ("limited_arms", "shortcut_arms"):

@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib import store
+from lib.datasets.pictures import Pictures
 from lib.experiments.evidence import over_seeds
 from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of
 from lib.experiments.lico.data import Task
@@ -27,7 +28,7 @@ from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
 from lib.lico.temperature import LOG_SCALE
 from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
-from lib.statistics import Estimate, paired_difference
+from lib.statistics import Estimate, paired_difference, student_mean
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
 CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
@@ -78,11 +79,16 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
     network = setting.start(seed)
 
     def make():
-        side = _side(setting, arm, network, seed)
-        found = train(
-            network, loader(setting.task.train, setting.task.augmentation), setting.task.train.labels, setting.plan, consistency=side,
-            seed=seed, name=f"training {arm.name}, seed {seed}",
-        )  # fmt: skip
+        side = None
+        try:
+            side = _side(setting, arm, network, seed)
+            found = train(
+                network, loader(setting.task.train, setting.task.augmentation), setting.task.train.labels, setting.plan, consistency=side,
+                seed=seed, name=f"training {arm.name}, seed {seed}",
+            )  # fmt: skip
+        except FloatingPointError as error:  # nothing good was there to be kept: the untrained network stands for it
+            none = {"step": 0.0, "loss": float("nan"), "cross entropy": float("nan")}
+            found = Trained(setting.start(seed), pd.DataFrame([none]), str(error))
         columns = {f"history/{name}": torch.tensor(found.history[name].to_numpy(float)) for name in found.history}
         return {f"state/{key}": value for key, value in found.backbone.module.state_dict().items()} | columns | {
             "stopped": torch.tensor(list(found.stopped.encode()), dtype=torch.uint8),
@@ -182,6 +188,19 @@ def chosen_of(trials: pd.DataFrame) -> dict[str, Reading]:
     return found
 
 
+def names_against(trials: pd.DataFrame) -> pd.DataFrame:
+    """Names less each control over all settings tried, not only the best: control, difference in validation accuracy, low, high, trials.
+
+    Paired by trial and seed; the interval is Student's over trials, each the mean of its seeds.
+    """
+    wide = trials.pivot_table(index=["trial", "seed"], columns="text", values="validation accuracy")
+    rows = []
+    for control in [one for one in dict.fromkeys(trials["text"]) if one != NAMES and NAMES in wide]:
+        found = student_mean((wide[NAMES] - wide[control]).groupby("trial").mean())
+        rows.append({"control": control, "difference": found.value, "low": found.low, "high": found.high, "trials": found.count})
+    return pd.DataFrame(rows, columns=["control", "difference", "low", "high", "trials"])
+
+
 def texts_to_tune(arms: Sequence[str]) -> list[str]:
     """What has to be tuned for these arms."""
     return [NAMES if name == TUNED else name for name in arms if name == TUNED or name in CONTROLS]
@@ -191,9 +210,16 @@ def _of_grid(number: int) -> Reading:
     return PAPER.but(name=f"trial {number}", **GRID[number])
 
 
-def answers(setting: Setting, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
-    """What every classifier takes every test picture for: arm, seed, picture, answer (number of the class), right."""
-    load, labels = loader(setting.task.test), setting.task.test.labels
+def answers(setting: Setting, networks: Mapping[tuple[str, int], Trained], pictures: Pictures | None = None) -> pd.DataFrame:
+    """What every classifier takes every picture for: arm, seed, picture, answer (number of the class), right.
+
+    Args:
+        setting: of the networks.
+        networks: `all_trained`.
+        pictures: which; by default the test pictures.
+    """
+    pictures = pictures or setting.task.test
+    load, labels = loader(pictures), pictures.labels
     tables = []
     for (arm, seed), one in networks.items():
         answer = training.predictions(one.backbone, load, len(labels)).argmax(1)
@@ -203,7 +229,7 @@ def answers(setting: Setting, networks: Mapping[tuple[str, int], Trained]) -> pd
 
 
 def accuracies(given: pd.DataFrame, networks: Mapping[tuple[str, int], Trained]) -> pd.DataFrame:
-    """Test accuracy of every arm and seed, and how training went: arm, seed, accuracy, loss of the last batch, stopped.
+    """Accuracy of every arm and seed, and how training went: arm, seed, accuracy, loss of the last batch, stopped.
 
     Args:
         given: `answers`.

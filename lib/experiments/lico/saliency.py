@@ -53,7 +53,7 @@ def judged(
         One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`. "above random"
         is insertion - deletion beyond that of a random map of the same picture, over the probability of the whole picture: a classifier
         that is surer of itself has more of both, whatever its maps are. Energy is of what a map has above its least value, and equivariance
-        (of mirrored pictures) a correlation, since some maps have a floor.
+        (of mirrored pictures; not of RISE) a correlation, since some maps have a floor.
     """
     settings = dict(settings or {})
     inputs = {
@@ -81,7 +81,9 @@ def judged(
             elif name == TRUE_MASK:
                 maps, moved = masks.astype(float), None
             else:
-                maps, moved = (maps_of(network, some, labels, name, **settings.get(name, {})) for some in (x, turned))
+                by = {"name": name, **settings.get(name, {})}
+                # RISE's masks are the same for both pictures: its maps would differ by the masks, whatever the classifier makes of them.
+                maps, moved = maps_of(network, x, labels, **by), None if name == "RISE" else maps_of(network, turned, labels, **by)
             risen = insertion(probability, x, maps, pictures.labels, seed=seed)
             fallen = deletion(probability, x, maps, pictures.labels, seed=seed)
             nothing = np.full(len(x), np.nan)

@@ -12,6 +12,7 @@ from lib.attribution.randomisation import cascade, weighted_layers
 from lib.encoders.encoder import Encoder
 from lib.encoders.networks import normalised
 from lib.encoders.weights import weights_sha256
+from lib.experiments.evidence import TOO_LITTLE
 from lib.experiments.lico.saliency import maps_of_labels
 from lib.experiments.lico.side_by_side import work_beside
 from lib.experiments.remembered import remembered
@@ -19,7 +20,7 @@ from lib.keyed_random import keys
 from lib.lico.training import Trained
 from lib.measures import map_similarity
 from lib.measures.map_similarity import rank_similarity
-from lib.statistics import Estimate, student_mean
+from lib.statistics import student_mean
 
 
 def cascaded(network: Trained, *, stages: int = 5, seed: int = 0) -> dict[float, Trained]:
@@ -81,8 +82,8 @@ def under_cascade(
 ) -> pd.DataFrame:
     """`similarity_under_cascade` of every arm, for several draws of the weights.
 
-    All pictures share what is drawn, so that a mean over many pictures of one draw can be far from 0 by chance. What is independent are the
-    draws and the seeds of the networks.
+    All pictures share what is drawn, so that a mean over many pictures of one draw can be far from 0 by chance. Every seed of the networks
+    has draws of its own, the same for all arms.
 
     Args:
         networks: (arm, seed) -> trained.
@@ -92,26 +93,27 @@ def under_cascade(
         settings: as there.
 
     Returns:
-        map, arm, share, similarity (mean over pictures, then over draws and seeds), low, high (Student's interval over draws and seeds),
-        draws (with any map that is not constant), constant (share of the maps that are).
+        map, arm, share, similarity (mean over pictures, draws and seeds), low, high (Student's interval over the means of seeds, or over
+        draws where there is one seed), seeds, draws (with any map that is not constant), constant (share of the maps that are).
     """
     pieces = {
-        (*key, draw): (one, pictures, names, {"seed": int(keys(seed, 141, draw) >> np.uint64(32)), **settings})
+        (*key, draw): (one, pictures, names, {"seed": int(keys(seed, 141, key[1], draw) >> np.uint64(32)), **settings})
         for key, one in networks.items()
         for draw in range(draws)
     }  # fmt: skip
     work_beside(_keep, pieces, description="cascade")
     rows = pd.concat([
-        similarity_under_cascade(*piece[:3], **piece[3]).assign(arm=arm, of=f"{of_seed} {draw}")
+        similarity_under_cascade(*piece[:3], **piece[3]).assign(arm=arm, of=of_seed, draw=draw)
         for (arm, of_seed, draw), piece in pieces.items()
     ])  # fmt: skip
     found = []
     for (name, arm, share), some in rows.groupby(["map", "arm", "share"], sort=False):
-        each = some.groupby("of")["similarity"].mean().dropna()
-        total = student_mean(each) if len(each) else Estimate(np.nan, np.nan, np.nan, 0)
+        each = some.groupby(["of", "draw"])["similarity"].mean().dropna()
+        of_seeds = each.groupby("of").mean()
+        total = student_mean(of_seeds if len(of_seeds) > 1 else each) if len(each) else TOO_LITTLE
         found.append({
-            "map": name, "arm": arm, "share": share, "similarity": total.value, "low": total.low, "high": total.high, "draws": len(each),
-            "constant": float(some["similarity"].isna().mean()),
+            "map": name, "arm": arm, "share": share, "similarity": total.value, "low": total.low, "high": total.high,
+            "seeds": len(of_seeds), "draws": len(each), "constant": float(some["similarity"].isna().mean()),
         })  # fmt: skip
     return pd.DataFrame(found)
 
