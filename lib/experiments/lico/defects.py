@@ -183,7 +183,9 @@ def _of_training(seed):
         with torch.no_grad():
             changes.append(float((one(batch)[0] - one(others)[0]).abs().max()))
     yield SECOND, "maps are taken in training mode", "change of a picture's activation when others of its batch change", *changes
-    dropped = [float((nn.Dropout(share).train()(torch.ones(1000, 100)) == 0).float().mean()) for share in (0.5, 0.0)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        dropped = [float((nn.Dropout(share).train()(torch.ones(1000, 100)) == 0).float().mean()) for share in (0.5, 0.0)]
     yield FIRST, "the classifier has a dropout of 0.5, not in the paper", "share of its features that a step does not see", *dropped
     pushes = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 10.0])  # of the cross-entropy, and of LICO
     kept = []
