@@ -13,7 +13,7 @@ from lib import datasets, processes, store
 from lib.attribution.randomisation import weighted_layers
 from lib.datasets.scenes import CLASS_NAMES, FACTORS, assigned_background
 from lib.encoders.small_clip import CutTokenizer, small_clip
-from lib.experiments.lico import runs
+from lib.experiments.lico import runs, sanity, show
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Arm, arms_of, side_of
 from lib.experiments.lico.background import pull_beside, reliance
 from lib.experiments.lico.data import balanced, task
@@ -24,6 +24,7 @@ from lib.experiments.lico.runs import chosen_of, names_against, ranked, texts_to
 from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, typical_pictures
 from lib.experiments.lico.sanity import cascaded, similarity_under_cascade, under_cascade
 from lib.experiments.lico.show import saliency_sheet
+from lib.experiments.lico.side_by_side import work_beside
 from lib.lico import text_sources
 from lib.lico.controls import GivenText
 from lib.lico.loading import BOTH, CROPPED, FLIPPED, loader
@@ -34,6 +35,7 @@ from lib.lico.training import Plan, gradient_norms
 from lib.measures.map_similarity import rank_similarity
 from lib.paths import REPORTED
 from lib.saliency_metrics import equivariance
+from lib.statistics import student_mean
 
 
 def test_points_gather_at_the_tokens_that_get_their_mass():
@@ -529,3 +531,50 @@ def test_a_cascade_is_drawn_several_times(setting, tmp_path, monkeypatch):
     assert last.low < last.similarity < last.high
     once = under_cascade({("CE", 0): networks["CE", 0]}, some, ["RISE"], draws=1, stages=2, settings={"RISE": {"masks": 8}})
     assert once.set_index("share").loc[1.0, "high"] == np.inf
+
+
+def test_every_seed_has_draws_of_its_own_and_the_interval_is_over_seeds(monkeypatch):
+    asked = []
+
+    def drawn(network, pictures, names, *, seed):
+        asked.append((network, seed))
+        value = {"a": 0.1, "b": 0.3, "c": 0.2, "d": 0.4}[network] + 0.01 * sum(one == network for one, _ in asked)
+        return pd.DataFrame({"map": "RISE", "share": 1.0, "picture": [0, 1], "similarity": [value, value]})
+
+    monkeypatch.setattr(sanity, "similarity_under_cascade", drawn)
+    monkeypatch.setattr(processes, "share_out", lambda *_, **__: None)
+    found = under_cascade({("CE", 0): "a", ("CE", 1): "b", ("paper", 0): "c", ("paper", 1): "d"}, None, ["RISE"], draws=2)
+    seeds = {name: [seed for one, seed in asked if one == name] for name in "abcd"}
+    assert seeds["a"] == seeds["c"]  # all arms of a seed
+    assert len({*seeds["a"], *seeds["b"]}) == 4
+    one = found.set_index("arm").loc["CE"]
+    means = student_mean([0.115, 0.315])  # of two draws each
+    np.testing.assert_allclose(one[["similarity", "low", "high"]].astype(float), [means.value, means.low, means.high])
+
+
+def test_other_seeds_have_other_labelled_pictures():
+    sizes = {"train_count": 400, "validation_count": 20, "test_count": 10, "labels": 40}
+    first, again, other = (task("scenes", **sizes, label_seed=seed).train for seed in (0, 0, 1))
+    assert first.identity == again.identity
+    assert first.identity != other.identity
+    assert np.bincount(other.labels).tolist() == [2] * 20
+
+
+@pytest.mark.parametrize(("count", "accelerator", "shared"), [(2, False, True), (1, False, False), (2, True, False)])
+def test_two_pieces_are_shared_out_where_there_is_no_accelerator(monkeypatch, count, accelerator, shared):
+    asked = []
+    monkeypatch.setattr(processes, "share_out", lambda *given, **_: asked.append(given))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: accelerator)
+    work_beside(print, {number: () for number in range(count)}, description="")
+    assert bool(asked) == shared
+
+
+def test_a_sheet_is_dark_where_the_object_is_not(monkeypatch):
+    kept = {}
+    monkeypatch.setattr(show.picture_grid, "contact_sheet", lambda cells, **settings: kept.update(cells=cells, **settings))
+    pixels, masks = np.full((1, 4, 4, 3), 200, np.uint8), np.zeros((1, 4, 4), bool)
+    masks[0, 1, 1] = True
+    saliency_sheet(pixels, {"CE": np.arange(16.0).reshape(1, 4, 4)}, masks=masks)
+    assert kept["row_labels"] == ["picture", "true mask", "CE"]
+    assert kept["cells"][1][1, 1, 0] == 200
+    assert (kept["cells"][1][~masks[0]] == 50).all()
