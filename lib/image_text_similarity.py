@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 from PIL import Image
 from torch.nn.functional import normalize
@@ -22,6 +21,7 @@ from torch.nn.functional import normalize
 from lib import encoders, store
 from lib.datasets.pictures import Pictures
 from lib.encoders import local
+from lib.encoders.open_clip_networks import open_clip_network
 from lib.encoders.recipe import tokenizer_of
 from lib.encoders.weights import weights_sha256
 from lib.survey import code_of
@@ -76,7 +76,7 @@ def _local(source, pictures, names):
 
 def _pretrained(source, pictures, names, device):
     wanted = source.removeprefix("open_clip:")
-    model, preprocess, tokenizer = _open_clip(wanted, device)
+    model, preprocess, tokenizer = open_clip_network(wanted, device)
 
     def images(batch):
         return model.encode_image(torch.stack([preprocess(Image.fromarray(picture)) for picture in batch]).to(device))
@@ -89,21 +89,6 @@ def _pretrained(source, pictures, names, device):
         "preprocess": hashlib.sha256(repr(preprocess).encode()).hexdigest(), "pictures": pictures.identity, "names": list(names),
     }  # fmt: skip
     return store.fetch("cosines", inputs, make, code=[image_text_similarity])["cosines"]
-
-
-def _open_clip(wanted, device):
-    if Path(wanted).is_dir():
-        model, tag = f"local-dir:{wanted}", None
-    else:
-        model, _, tag = wanted.partition("/")
-        if (model, tag) not in open_clip.list_pretrained():
-            raise ValueError(f"source: found open_clip:{wanted}; expected a folder, or MODEL/TAG, e.g. open_clip:ViT-B-16/openai")
-    try:
-        network, preprocess = open_clip.create_model_from_pretrained(model, pretrained=tag, device=device)
-    except (OSError, RuntimeError) as error:  # what hubs raise without a network
-        help_ = "name a folder with open_clip_config.json and open_clip_model.safetensors, or set HF_HOME to one that holds the download"
-        raise FileNotFoundError(f"open_clip:{wanted}: cannot be loaded ({error})\nWhat helps: {help_}") from error
-    return network.eval().requires_grad_(False), preprocess, open_clip.get_tokenizer(model)
 
 
 @torch.no_grad()

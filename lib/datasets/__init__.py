@@ -1,10 +1,13 @@
-"""Data sets by name: `scenes`, `digits`, `mnist`, `cifar10`, `imagenet`, `folder:path`."""
+"""Data sets by name: `scenes`, `digits`, `mnist`, `cifar10`, `cifar100`, `svhn`, `imagenet`, `folder:path`."""
 
 from lib.datasets.pictures import Pictures, random_subset
 
 __all__ = ["Pictures", "load"]
 
-NAMES = ("scenes", "digits", "mnist", "cifar10", "cifar10:jpeg", "cifar10:lossless100", "imagenet", "folder:PATH")
+NAMES = (
+    "scenes", "digits", "mnist", "cifar10", "cifar10:jpeg", "cifar10:lossless100", "cifar100", "svhn", "svhn:extra", "imagenet",
+    "folder:PATH",
+)  # fmt: skip
 
 
 def load(name: str, *, count: int | None = None, seed: int = 0, split: str = "test", **options) -> Pictures:
@@ -17,6 +20,7 @@ def load(name: str, *, count: int | None = None, seed: int = 0, split: str = "te
             `mnist`;
             `cifar10`, the original pictures, or their JPEG version where only the mirror's is at hand (the name of the result says so);
             `cifar10:jpeg`, always the JPEG version; `cifar10:lossless100`, the first 100 original test pictures;
+            `cifar100`; `svhn`, house numbers, whose training pictures are with `svhn:extra` half a million more;
             `imagenet`, the reader's folder of ImageNet-1k (environment variable IMAGENET_ROOT) or the mirror's sample of 1,000 pictures;
             `folder:path`, the reader's pictures, one sub-folder per class or none.
         count: how many pictures. For scenes, how many to draw; otherwise a random subset in random order; None is all, in their own order.
@@ -59,6 +63,12 @@ def load(name: str, *, count: int | None = None, seed: int = 0, split: str = "te
     elif kind == "cifar10" and rest in ("", "jpeg", "lossless100"):
         from lib.datasets.cifar10 import cifar10
         pictures = cifar10(split, version=rest)
+    elif name == "cifar100":
+        from lib.datasets.cifar100 import cifar100
+        pictures = cifar100(split)
+    elif kind == "svhn" and rest in ("", "extra"):
+        from lib.datasets.svhn import svhn
+        pictures = svhn(split, extra=rest == "extra")
     else:
         raise ValueError(f"name: found {name!r}; expected one of {', '.join(NAMES)}")
     return pictures if count is None else pictures.take(random_subset(len(pictures), count, seed))

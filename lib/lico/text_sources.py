@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lib.encoders import local
+from lib.encoders.open_clip_networks import open_clip_network
 from lib.encoders.recipe import tokenizer_of
 from lib.lico.text_encoders import ContrastiveText, HuggingFaceText, TextEncoder
 
@@ -30,9 +31,7 @@ def load(source: str, *, device: str = "cpu") -> TextEncoder:
         tokenizer = tokenizer_of(local.training_pictures(local.recipe_named(source)))
         return ContrastiveText(local.objective_of(source).clip, tokenizer, source).to(device)
     if scheme == "open_clip" and rest:
-        from lib.image_text_similarity import _open_clip
-
-        network, _, tokenizer = _open_clip(rest, device)
+        network, _, tokenizer = open_clip_network(rest, device)
         return ContrastiveText(network, tokenizer, source).to(device)
     if scheme == "hugging_face" and rest:
         return _hugging_face(rest, source).to(device)

@@ -7,6 +7,8 @@ Everything random belongs to (seed, step): with both weights 0 the weights are t
 import copy
 import math
 import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +30,7 @@ from lib.lico.sham import Sham
 from lib.torch_threads import exactly
 
 SGD, ADAMW = "sgd", "adamw"
+AHEAD = 4  # batches loaded while another is computed, with an accelerator
 THREADS = 1  # of a training on the processor: a second one hardly helps, and two trainings beside each other take as long as one
 FULL, PRECISIONS = "no", ("no", "bf16", "fp16")
 
@@ -137,11 +140,10 @@ def train(
         average = AveragedModel(backbone.module, multi_avg_fn=moving) if plan.average else None
         modules.train()
         watched, good, good_step, stopped = [], None, 0, ""
-        for step in tqdm(range(plan.steps), desc=name, mininterval=1, leave=False):
-            rows = batch_rows(len(labels), plan.batch_size, step, seed)
+        batches = _batches(load, labels, plan, seed, ahead=0 if accelerator.device.type == "cpu" else AHEAD)
+        for step, (x, y) in enumerate(tqdm(batches, desc=name, total=plan.steps, mininterval=1, leave=False)):
             watch = step % plan.watch == 0 or step == plan.steps - 1
-            x = load(rows, _generator(seed, step)).to(accelerator.device)
-            y = torch.from_numpy(labels[rows]).to(accelerator.device)
+            x, y = x.to(accelerator.device), y.to(accelerator.device)
             if not _finite(parameters):
                 stopped = f"weights after step {step - 1} of {plan.steps} are not finite"
                 break
@@ -182,6 +184,24 @@ def train(
     return Trained(backbone, pd.DataFrame(watched), stopped)
 
 
+def _batches(load, labels, plan, seed, *, ahead):
+    """Pictures and labels of every step; so many batches are loaded by another thread while one is computed."""
+
+    def batch(step):
+        rows = batch_rows(len(labels), plan.batch_size, step, seed)
+        return load(rows, _generator(seed, step)), torch.from_numpy(labels[rows])
+
+    if not ahead:
+        yield from map(batch, range(plan.steps))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(batch, step) for step in range(min(ahead, plan.steps)))
+        for step in range(plan.steps):
+            if step + ahead < plan.steps:
+                waiting.append(pool.submit(batch, step + ahead))
+            yield waiting.popleft().result()
+
+
 def batch_rows(count: int, size: int, step: int, seed: int) -> np.ndarray:
     """Rows of a step: every epoch goes through all pictures in an order of its own, and what does not fill a batch waits for another."""
     epoch, place = divmod(step, count // size)
@@ -215,9 +235,8 @@ def gradient_norms(
     norms = {name: [] for name in consistencies}
     device = of_backbone[0].device
     with exactly(THREADS), torch.random.fork_rng():
-        for step in range(min(steps, plan.steps)):
-            rows = batch_rows(len(labels), plan.batch_size, step, seed)
-            x, y = load(rows, _generator(seed, step)).to(device), torch.from_numpy(labels[rows]).to(device)
+        for step, (x, y) in enumerate(_batches(load, labels, replace(plan, steps=min(steps, plan.steps)), seed, ahead=0)):
+            x, y = x.to(device), y.to(device)
             maps, logits = _look(backbone, x, seed, step)
             loss = cross_entropy(logits, y)
             for name, one in consistencies.items():

@@ -1,15 +1,17 @@
 """Pictures to train and to judge classifiers on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import open_clip
 
 from lib import datasets
 from lib.datasets.pictures import Pictures
 from lib.keyed_random import generator
-from lib.lico.loading import BOTH, CROPPED, FLIPPED
+from lib.lico.loading import BOTH, CROPPED, CUT, FLIPPED
 
 TRAIN_SEED, TEST_SEED = 3000, 50  # of scenes; local encoders are trained on others
+PHOTOGRAPHS = ("imagenet",)
 DIGITS = ("digits", "mnist", "svhn")  # a mirrored digit is another or none; the released code flips them all the same
 
 
@@ -20,8 +22,7 @@ class Task:
     Args:
         name: for tables.
         train, validation, test: pictures; settings are chosen on validation, and only results are taken on test.
-        augmentation: of training pictures: "flipped" at random, "cropped" (a window moved by up to 4 pixels), "cropped and flipped", or
-            "as they are".
+        augmentation: of training pictures, see `lib.lico.loading.loader`.
     """
 
     name: str
@@ -64,6 +65,10 @@ def task(
         order = np.arange(len(drawn))
     else:
         drawn, test = datasets.load(dataset, split="train"), datasets.load(dataset, split="test", count=test_count or None, seed=seed)
+        if dataset == "imagenet":
+            drawn, test = _in_words(drawn), _in_words(test)
+        if drawn.name == test.name:
+            raise ValueError(f"dataset: found one part of {dataset}, {test.name}; expected training and test pictures (folders train, val)")
         order = generator(seed, 130).permutation(len(drawn))
     wanted = (train_count or len(drawn) - validation_count) + validation_count
     if train_count < 0 or wanted > len(drawn) or not 0 < validation_count < len(drawn):
@@ -72,8 +77,16 @@ def task(
     validation, train = drawn.take(order[:validation_count]), drawn.take(order[validation_count:wanted])
     if labels:
         train = train.take(balanced(train.labels, labels, len(train.class_names), seed=label_seed))
-    augmentation = FLIPPED if dataset == "scenes" else CROPPED if dataset in DIGITS else BOTH
+    kind = dataset.partition(":")[0]
+    augmentation = FLIPPED if kind == "scenes" else CROPPED if kind in DIGITS else CUT if kind in PHOTOGRAPHS else BOTH
     return Task(dataset, train.in_memory(), validation.in_memory(), test.in_memory(), augmentation)
+
+
+def _in_words(pictures: Pictures) -> Pictures:
+    """ImageNet, whose folders have numbers, with the class names of open_clip; two of these stand for two classes each."""
+    words = list(open_clip.IMAGENET_CLASSNAMES)
+    words[744], words[836] = "projectile", "sunglass"
+    return replace(pictures, class_names=tuple(words))
 
 
 def balanced(labels: np.ndarray, count: int, classes: int, *, seed: int = 0) -> np.ndarray:

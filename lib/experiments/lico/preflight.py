@@ -89,8 +89,9 @@ def check(settings, task: Task) -> None:
             raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
     if settings.network not in BACKBONES:
         raise ValueError(f"network: found {settings.network!r}; expected one of {', '.join(BACKBONES)}")
-    shape, side = np.asarray(task.train.read(np.arange(1))[0]).shape[:2], backbone(settings.network, classes).side
-    if shape != (side, side):
-        raise ValueError(f"network: found {settings.network!r}, for {side} x {side} pixels, and pictures of {shape}; expected a pair")
+    first, side = task.train.read(np.arange(1)), backbone(settings.network, classes).side
+    if not isinstance(first, list) and first.shape[1:3] != (side, side):  # those of various sizes are brought to it
+        found = f"{settings.network!r}, for {side} x {side} pixels, and pictures of {first.shape[1:3]}"
+        raise ValueError(f"network: found {found}; expected a pair")
     check_names(task.class_names, task.test.class_names)
     Prompts(text_sources.load(settings.text), task.class_names, stop=text_sources.stop_of(settings.text))

@@ -20,9 +20,9 @@ from lib.experiments.lico.data import Task
 from lib.experiments.lico.side_by_side import work_beside
 from lib.keyed_random import generator
 from lib.lico import text_sources, training
-from lib.lico.backbones import Backbone, backbone
+from lib.lico.backbones import BACKBONES, Backbone, backbone
 from lib.lico.export import export, restore
-from lib.lico.loading import loader
+from lib.lico.loading import Loader, loader
 from lib.lico.objective import Consistency
 from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
@@ -58,6 +58,14 @@ class Setting:
         """The same with other training pictures; where they are fewer than a batch, all of them are the batch."""
         return replace(self, task=task, plan=replace(self.plan, batch_size=min(self.plan.batch_size, len(task.train))))
 
+    def augmented(self) -> Loader:
+        """Of the training pictures."""
+        return loader(self.task.train, self.task.augmentation, side=BACKBONES[self.network][2])
+
+    def plain(self, pictures: Pictures) -> Loader:
+        """Of pictures as they are, brought to the side of the network where their sizes vary."""
+        return loader(pictures, side=BACKBONES[self.network][2])
+
     @property
     def inputs(self) -> dict:
         """Plain values that determine a run, together with arm and seed."""
@@ -83,8 +91,8 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
         try:
             side = _side(setting, arm, network, seed)
             found = train(
-                network, loader(setting.task.train, setting.task.augmentation), setting.task.train.labels, setting.plan, consistency=side,
-                seed=seed, name=f"training {arm.name}, seed {seed}",
+                network, setting.augmented(), setting.task.train.labels, setting.plan, consistency=side, seed=seed,
+                name=f"training {arm.name}, seed {seed}",
             )  # fmt: skip
         except FloatingPointError as error:  # nothing good was there to be kept: the untrained network stands for it
             none = {"step": 0.0, "loss": float("nan"), "cross entropy": float("nan")}
@@ -134,8 +142,8 @@ def _side(setting, arm, network, seed):
         return side_for(arm)
     side = side_for(arm)
     norms = gradient_norms(
-        network, loader(setting.task.train, setting.task.augmentation), setting.task.train.labels, setting.plan,
-        {NAMES: side_for(replace(arm, text=NAMES)), SHAM: side}, trained=NAMES, steps=MATCHED_STEPS, seed=seed,
+        network, setting.augmented(), setting.task.train.labels, setting.plan, {NAMES: side_for(replace(arm, text=NAMES)), SHAM: side},
+        trained=NAMES, steps=MATCHED_STEPS, seed=seed,
     )  # fmt: skip
     side.weight = norms[NAMES] / norms[SHAM] if norms[SHAM] else 0.0
     return side
@@ -156,7 +164,7 @@ def tried(setting: Setting, texts: Sequence[str], trials: int, seeds: Sequence[i
     chosen = sorted(generator(seed, 136).permutation(len(GRID))[: trials or len(GRID)].tolist())
     arms = {Arm(f"{text}, trial {number}", _of_grid(number), text): number for text, number in product(texts, chosen)}
     networks = all_trained(setting, list(arms), seeds)
-    load, labels = loader(setting.task.validation), setting.task.validation.labels
+    load, labels = setting.plain(setting.task.validation), setting.task.validation.labels
     return pd.DataFrame([
         {"text": arm.text, "seed": of_network, "trial": number, **GRID[number],
          "validation accuracy": accuracy(networks[arm.name, of_network].backbone, load, labels),
@@ -219,7 +227,7 @@ def answers(setting: Setting, networks: Mapping[tuple[str, int], Trained], pictu
         pictures: which; by default the test pictures.
     """
     pictures = pictures or setting.task.test
-    load, labels = loader(pictures), pictures.labels
+    load, labels = setting.plain(pictures), pictures.labels
     tables = []
     for (arm, seed), one in networks.items():
         answer = training.predictions(one.backbone, load, len(labels)).argmax(1)
@@ -279,7 +287,7 @@ def what_is_left(setting: Setting, networks: Mapping[tuple[str, int], Trained], 
         arm, parameters, operations (multiplications and additions for one picture), bytes (of the file), same (whether the plain network
         has the same logits, to the last bit).
     """
-    pictures = loader(setting.task.test)(np.arange(min(8, len(setting.task.test))), None)
+    pictures = setting.plain(setting.task.test)(np.arange(min(8, len(setting.task.test))), None)
     rows = []
     for arm in arms:
         seed = next(seed for name, seed in networks if name == arm)

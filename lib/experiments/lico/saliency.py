@@ -31,7 +31,8 @@ def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str,
 
 def maps_of_labels(network: Trained, pictures, name: str, **settings) -> np.ndarray:
     """(n, H, W) maps of the true class of every picture."""
-    return maps_of(network, loader(pictures)(np.arange(len(pictures)), None), torch.from_numpy(pictures.labels), name, **settings)
+    x = loader(pictures, side=network.backbone.side)(np.arange(len(pictures)), None)
+    return maps_of(network, x, torch.from_numpy(pictures.labels), name, **settings)
 
 
 def judged(
@@ -65,7 +66,7 @@ def judged(
     def make():
         module = network.backbone.module
         device = next(module.parameters()).device
-        x = loader(pictures)(np.arange(len(pictures)), None).to(device)
+        x = loader(pictures, side=network.backbone.side)(np.arange(len(pictures)), None).to(device)
         labels = torch.from_numpy(pictures.labels).to(device)
 
         def probability(batch):
