@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from lib import datasets
 from lib.datasets import cifar100 as cifar100_module
 from lib.datasets import svhn as svhn_module
 
@@ -51,7 +52,7 @@ def test_cifar100_is_read_as_it_was_written(monkeypatch, tmp_path):
     files = {f"{split}.bin": records(*part) for split, part in parts.items()} | {"fine_label_names.txt": "\n".join(NAMES).encode()}
     at_hand(monkeypatch, tmp_path, cifar100_module, "ARCHIVE", packed(tmp_path / "cifar-100-binary.tar.gz", files))
     for split, (pixels, labels) in parts.items():
-        found = cifar100_module.cifar100(split)
+        found = datasets.load("cifar100", split=split)
         np.testing.assert_array_equal(found.read(np.arange(len(found))), pixels)
         np.testing.assert_array_equal(found.labels, labels)
         assert found.class_names == ("apple", "aquarium fish", "baby")
@@ -72,10 +73,10 @@ def test_svhn_is_read_as_it_was_written(monkeypatch, tmp_path):
     for part in ("train", "extra"):
         savemat(tmp_path / f"{part}_32x32.mat", {"X": pixels.transpose(1, 2, 3, 0), "y": labels[:, None]})
         at_hand(monkeypatch, tmp_path, svhn_module, "FILES", tmp_path / f"{part}_32x32.mat")
-    found = svhn_module.svhn("train")
+    found = datasets.load("svhn", split="train")
     np.testing.assert_array_equal(found.read(np.arange(4)), pixels)
     assert found.labels.tolist() == [1, 0, 9, 0]
-    more = svhn_module.svhn("train", extra=True)
+    more = datasets.load("svhn:extra", split="train")
     assert len(more) == 8
     assert more.identity != found.identity
 

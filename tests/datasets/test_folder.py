@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from lib import datasets
+from lib.datasets.folder import folder
 from lib.datasets.pictures import random_subset
 
 
@@ -151,3 +152,15 @@ def test_imagenet_of_the_reader(tmp_path, monkeypatch):
     (tmp_path / "val" / "n00000000").rmdir()
     with pytest.raises(ValueError, match="found 999 class folders; expected 1000"):
         datasets.load("imagenet", count=2)
+
+
+def test_unchecked_pictures_are_told_apart_by_names_and_sizes(classes):
+    whole = folder(classes, checked=False)
+    assert whole.identity == folder(classes, checked=False).identity
+    assert "content" not in whole.identity
+    (classes / "cow" / "c.png").write_bytes(b"no picture")
+    assert folder(classes, checked=False).identity != whole.identity
+    with pytest.raises(ValueError, match=r"c\.png: not a picture"):
+        reds(folder(classes, checked=False))
+    with pytest.raises(ValueError, match=r"c\.png: not a picture"):
+        folder(classes)

@@ -54,6 +54,8 @@ def test_scenes_get_count_seed_and_options():
     ("folder:", {}, "name: found 'folder:'"),
     ("cifar10:png", {}, "name: found 'cifar10:png'"),
     ("digits:x", {}, "name: found 'digits:x'"),
+    ("svhn:more", {}, "name: found 'svhn:more'"),
+    ("cifar100:x", {}, "name: found 'cifar100:x'"),
     ("digits", {"split": "val"}, "split: found 'val'"),
     ("digits", {"shortcut": 0.5}, "options: found shortcut for digits"),
     ("digits", {"count": 540}, "count: found 540; expected 1 to 539"),

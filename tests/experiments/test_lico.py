@@ -1,5 +1,6 @@
 """The experiments of notebook 03 at a size of seconds."""
 
+import shutil
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from lib import datasets, processes, store
 from lib.attribution.randomisation import weighted_layers
@@ -27,7 +29,7 @@ from lib.experiments.lico.show import saliency_sheet
 from lib.experiments.lico.side_by_side import work_beside
 from lib.lico import text_sources
 from lib.lico.controls import GivenText
-from lib.lico.loading import BOTH, CROPPED, FLIPPED, loader
+from lib.lico.loading import BOTH, CROPPED, CUT, FLIPPED, loader
 from lib.lico.readings import PAPER, READINGS
 from lib.lico.temperature import LOG_SCALE
 from lib.lico.text_encoders import ContrastiveText
@@ -373,6 +375,27 @@ def test_answers_accuracies_and_histories_have_a_row_for_each(setting):
     np.testing.assert_allclose(paper.scale, 1 / paper.t)
     np.testing.assert_allclose(scaled.scale, np.exp(scaled.t))
     np.testing.assert_allclose(paper.push, paper["added gradient"] / paper["task gradient"])
+
+
+def test_imagenet_has_words_for_classes_and_photographs_are_cut_out(tmp_path, monkeypatch):
+    for part, count in (("train", 2), ("val", 1)):
+        for number in range(1000):
+            folder = tmp_path / part / f"n{number:08d}"
+            folder.mkdir(parents=True)
+            for one in range(count):
+                Image.new("RGB", (9 + number % 3, 8), (number % 256, one, 0)).save(folder / f"{part}{one}.png")
+    monkeypatch.setenv("IMAGENET_ROOT", str(tmp_path))
+    found = task("imagenet", train_count=100, validation_count=20, test_count=30)
+    assert (len(found.train), len(found.validation), len(found.test), found.augmentation) == (100, 20, 30, CUT)
+    assert (found.class_names[0], found.class_names[744], len(set(found.class_names))) == ("tench", "projectile", 1000)
+    assert loader(found.train, found.augmentation, side=32)(np.arange(4), torch.Generator().manual_seed(0)).shape == (4, 3, 32, 32)
+    for part in ("train", "val"):
+        shutil.rmtree(tmp_path / part)
+    for number in range(1000):
+        (tmp_path / f"n{number:08d}").mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / f"n{number:08d}" / "0.png")
+    with pytest.raises(ValueError, match="dataset: found one part of imagenet"):
+        task("imagenet", train_count=100, validation_count=20, test_count=30)
 
 
 def test_gains_are_paired_by_picture_and_seed():

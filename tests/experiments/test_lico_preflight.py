@@ -18,7 +18,8 @@ QUICK = {
     "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2, "masks": 200,
     "arms": ["CE", "paper", "tuned", "shuffled names", "sham"], "seeds": [0], "explainers": ["Grad-CAM", "RISE"], "saliency_count": 20,
     "ablations": [], "labels": [20, 40], "limited_arms": ["CE", "paper"], "shortcut_arms": ["CE", "paper"],
-    "shortcut": 0.8, "cascade_count": 10, "cascade_draws": 1, "label_count": 0, "trial_seeds": [0], "part_seeds": [0],
+    "shortcut": 0.8, "cascade_count": 10, "cascade_draws": 1, "label_count": 0,
+    "precision": "no", "coco_count": 0, "seed": 0, "trial_seeds": [0], "part_seeds": [0],
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def test_the_quick_settings_are_fine(check_with):
 
 @pytest.mark.parametrize(("changed", "message"), [
     ({"part_seeds": [0, 7]}, "part_seeds: found 7; expected some of the seeds"),
+    ({"precision": "half"}, "precision: found 'half'; expected one of no, bf16, fp16"),
     ({"label_count": 200}, "label_count: found 200 with labels"),
     ({"trial_seeds": []}, "trial_seeds: found none; expected at least one"),
     ({"cascade_draws": 0}, "cascade_draws: found 0; expected at least 1"),

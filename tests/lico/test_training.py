@@ -17,7 +17,7 @@ from lib.lico.objective import Consistency
 from lib.lico.prompts import Prompts
 from lib.lico.readings import PAPER
 from lib.lico.sham import Sham, random_distances
-from lib.lico.training import Plan, accuracy, batch_rows, gradient_norms, predictions, train
+from lib.lico.training import Plan, _batches, accuracy, batch_rows, gradient_norms, predictions, train
 from tests.lico.conftest import NAMES
 
 COUNT = 96
@@ -415,3 +415,19 @@ def test_the_classifier_may_be_computed_in_half_precision(encoder, anew):
     np.testing.assert_allclose(halves.history.loss, full.history.loss, rtol=0.05)
     with pytest.raises(ValueError, match="precision: found 'half'; expected one of no, bf16, fp16"):
         replace(PLAN, precision="half")
+
+
+def test_batches_are_the_same_when_they_are_loaded_ahead():
+    one_by_one, ahead = (list(_batches(load, LABELS, PLAN, 3, ahead=ahead)) for ahead in (0, 4))
+    assert len(one_by_one) == len(ahead) == PLAN.steps
+    for (x, y), (also_x, also_y) in zip(one_by_one, ahead, strict=True):
+        assert torch.equal(x, also_x)
+        assert torch.equal(y, also_y)
+
+
+def test_what_goes_wrong_in_loading_ahead_is_said():
+    def fails(rows, generator):
+        raise OSError("a broken picture")
+
+    with pytest.raises(OSError, match="a broken picture"):
+        next(_batches(fails, LABELS, PLAN, 0, ahead=2))

@@ -6,6 +6,7 @@ from lib.experiments.lico.data import task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.paper_claims import claims
+from lib.experiments.lico.photographs import all_pointed_at, photographs, pointing_beside
 from lib.experiments.lico.preflight import check
 from lib.experiments.lico.published import arithmetic
 from lib.experiments.lico.published import gains as published_gains
@@ -33,6 +34,7 @@ __all__ = [
     "Setting",
     "accuracies",
     "all_judged",
+    "all_pointed_at",
     "all_trained",
     "answers",
     "arithmetic",
@@ -49,7 +51,9 @@ __all__ = [
     "moved_by_matching",
     "moved_by_transport",
     "names_against",
+    "photographs",
     "plans_by_regularisation",
+    "pointing_beside",
     "published_gains",
     "pull_beside",
     "ranked",

@@ -6,12 +6,14 @@ import numpy as np
 
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED
 from lib.experiments.lico.data import Task
+from lib.experiments.lico.photographs import photographs
 from lib.explainers import EXPLAINERS
 from lib.figures import PALETTE
 from lib.lico import text_sources
 from lib.lico.backbones import BACKBONES, backbone
 from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
+from lib.lico.training import PRECISIONS
 
 OPTIONAL = {"Grad-CAM++": "pytorch_grad_cam", "Score-CAM": "pytorch_grad_cam"}
 
@@ -70,6 +72,10 @@ def check(settings, task: Task) -> None:
     for name, least in (("steps", 1), ("trial_steps", 1), ("batch_size", 2), ("saliency_count", 2), ("masks", 1), ("cascade_draws", 1)):
         if getattr(settings, name) < least:
             raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
+    if settings.precision not in PRECISIONS:
+        raise ValueError(f"precision: found {settings.precision!r}; expected one of {', '.join(PRECISIONS)}")
+    if settings.coco_count and not {*photographs(settings.coco_count, seed=settings.seed).categories} & {*task.class_names}:
+        raise ValueError(f"coco_count: found {settings.coco_count} photographs, none with an object that is a class; expected some")
     if settings.batch_size > len(task.train):
         raise ValueError(f"batch_size: found {settings.batch_size}; expected at most the {len(task.train)} training pictures")
     if not 1 <= settings.cascade_count <= settings.saliency_count:
