@@ -60,7 +60,7 @@ def test_the_quick_settings_are_fine(check_with):
     ({"limited_arms": ["CE"]}, r"limited_arms: found \['CE'\]"),
     ({"shortcut": 1.5}, "shortcut: found 1.5; expected a probability"),
     ({"cascade_count": 0}, "cascade_count: found 0"),
-    ({"cascade_count": 21}, "cascade_count: found 21; expected at least 1 and at most the 20"),
+    ({"cascade_count": 21}, "cascade_count: found 21; expected at most the 20 of saliency_count"),
     ({"trials": 46}, "trials: found 46; expected 0, for all, to 45"),
     ({"steps": 0}, "steps: found 0"),
     ({"batch_size": 1}, "batch_size: found 1; expected at least 2"),
@@ -109,3 +109,9 @@ def test_random_numbers_are_left_alone(check_with):
     before = torch.get_rng_state()
     check_with()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_photographs_are_asked_for_before_anything_is_trained(check_with, monkeypatch):
+    monkeypatch.delenv("COCO_ROOT", raising=False)
+    with pytest.raises(FileNotFoundError, match="COCO_ROOT"):
+        check_with(coco_count=5)

@@ -10,7 +10,7 @@ from lib.experiments.lico.photographs import photographs
 from lib.explainers import EXPLAINERS
 from lib.figures import PALETTE
 from lib.lico import text_sources
-from lib.lico.backbones import BACKBONES, backbone
+from lib.lico.backbones import BACKBONES
 from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
 from lib.lico.training import PRECISIONS
@@ -24,9 +24,21 @@ def check(settings, task: Task) -> None:
     Raises:
         ValueError: naming the setting, what was found and what is expected.
         ImportError: if an explainer needs a package that is not installed.
+        FileNotFoundError: if photographs are asked for and are not there.
     """
+    _arms_and_seeds(settings)
+    _sections(settings, task)
+    _explainers(settings)
+    _numbers(settings, task)
+    _labels(settings, task)
+    _network_and_texts(settings, task)
+    if settings.coco_count and not {*photographs(settings.coco_count, seed=settings.seed).categories} & {*task.class_names}:
+        raise ValueError(f"coco_count: found {settings.coco_count} photographs, none with an object that is a class; expected some")
+
+
+def _arms_and_seeds(settings):
     known = (PLAIN, TUNED, *READINGS, *CONTROLS, *ABLATIONS)
-    for name in ("arms", "seeds", "trial_seeds", "part_seeds", "explainers", "limited_arms", "ablations", "shortcut_arms"):
+    for name in ("arms", "seeds", "trial_seeds", "part_seeds", "explainers", "labels", "limited_arms", "ablations", "shortcut_arms"):
         values = getattr(settings, name)
         if len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected each once")
@@ -39,63 +51,74 @@ def check(settings, task: Task) -> None:
         raise ValueError(f"part_seeds: found {foreign[0]}; expected some of the seeds {settings.seeds}")
     if settings.arms[0] != PLAIN:
         raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
-    for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
-        if used and len(getattr(settings, name)) < 2:
-            raise ValueError(f"{name}: found {getattr(settings, name)}; expected {PLAIN!r} and something to set beside it")
-    if settings.shortcut and task.name != "scenes":
-        raise ValueError(f"shortcut: found {settings.shortcut} for {task.name}; expected 0, only scenes have one")
-    if settings.label_count and (settings.labels or settings.shortcut):
-        found = f"{settings.label_count} with labels {settings.labels} and shortcut {settings.shortcut}"
-        raise ValueError(f"label_count: found {found}; expected 0, or neither of these, which have training pictures of their own")
-    if not 0 <= settings.shortcut <= 1:
-        raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
-    for name in ("limited_arms", "shortcut_arms"):
-        if getattr(settings, name) and PLAIN not in getattr(settings, name):
-            raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
-    for name in ("limited_arms", "shortcut_arms"):
-        tuned = [one for one in getattr(settings, name) if one == TUNED or one in CONTROLS]
-        if untuned := [one for one in tuned if one not in settings.arms]:
-            raise ValueError(f"{name}: found {untuned[0]!r}, which is tuned with the arms; expected it among the arms too")
+    if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
+        raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
     most = 2 * len(PALETTE)
     if (shown := len({*settings.arms, *settings.limited_arms})) > most:
         found = f"{shown} with those of few labels"
         raise ValueError(f"arms: found {found}; expected at most {most}, which can be told apart by colour and dash")
-    if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
-        raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
+
+
+def _sections(settings, task):
+    """What is asked of the sections on few labels and on the shortcut."""
+    for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
+        values = getattr(settings, name)
+        if used and len(values) < 2:
+            raise ValueError(f"{name}: found {values}; expected {PLAIN!r} and something to set beside it")
+        if values and PLAIN not in values:
+            raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
+        if untuned := [one for one in values if (one == TUNED or one in CONTROLS) and one not in settings.arms]:
+            raise ValueError(f"{name}: found {untuned[0]!r}, which is tuned with the arms; expected it among the arms too")
+    if settings.shortcut and task.name != "scenes":
+        raise ValueError(f"shortcut: found {settings.shortcut} for {task.name}; expected 0, only scenes have one")
+    if not 0 <= settings.shortcut <= 1:
+        raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
+    if settings.label_count and (settings.labels or settings.shortcut):
+        found = f"{settings.label_count} with labels {settings.labels} and shortcut {settings.shortcut}"
+        raise ValueError(f"label_count: found {found}; expected 0, or neither of these, which have training pictures of their own")
+
+
+def _explainers(settings):
     for one in settings.explainers:
         if one not in EXPLAINERS:
             raise ValueError(f"explainers: found {one!r}; expected some of {', '.join(EXPLAINERS)}")
         if one in OPTIONAL and find_spec(OPTIONAL[one]) is None:
             raise ImportError(f"explainers: {one} needs the package grad-cam, which is not installed; pip install '.[saliency]'")
+
+
+def _numbers(settings, task):
     if not 0 <= settings.trials <= len(GRID):
         raise ValueError(f"trials: found {settings.trials}; expected 0, for all, to {len(GRID)}")
-    for name, least in (("steps", 1), ("trial_steps", 1), ("batch_size", 2), ("saliency_count", 2), ("masks", 1), ("cascade_draws", 1)):
-        if getattr(settings, name) < least:
-            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
     if settings.precision not in PRECISIONS:
         raise ValueError(f"precision: found {settings.precision!r}; expected one of {', '.join(PRECISIONS)}")
-    if settings.coco_count and not {*photographs(settings.coco_count, seed=settings.seed).categories} & {*task.class_names}:
-        raise ValueError(f"coco_count: found {settings.coco_count} photographs, none with an object that is a class; expected some")
-    if settings.batch_size > len(task.train):
-        raise ValueError(f"batch_size: found {settings.batch_size}; expected at most the {len(task.train)} training pictures")
-    if not 1 <= settings.cascade_count <= settings.saliency_count:
-        found = settings.cascade_count
-        raise ValueError(f"cascade_count: found {found}; expected at least 1 and at most the {settings.saliency_count} of saliency_count")
-    if settings.saliency_count > len(task.test):
-        raise ValueError(f"saliency_count: found {settings.saliency_count}; expected at most the {len(task.test)} test pictures")
+    of_test = f"{len(task.test)} test pictures"
+    for name, least, most, what in (
+        ("steps", 1, np.inf, ""), ("trial_steps", 1, np.inf, ""), ("masks", 1, np.inf, ""), ("cascade_draws", 1, np.inf, ""),
+        ("batch_size", 2, len(task.train), f"{len(task.train)} training pictures"), ("saliency_count", 2, len(task.test), of_test),
+        ("cascade_count", 1, settings.saliency_count, f"{settings.saliency_count} of saliency_count"), ("coco_count", 0, np.inf, ""),
+    ):  # fmt: skip
+        value = getattr(settings, name)
+        if value < least:
+            raise ValueError(f"{name}: found {value}; expected at least {least}")
+        if value > most:
+            raise ValueError(f"{name}: found {value}; expected at most the {what}")
+
+
+def _labels(settings, task):
     classes = len(task.class_names)
     rarest = min((task.train.labels == one).sum() for one in range(classes))
-    if len(set(settings.labels)) < len(settings.labels):
-        raise ValueError(f"labels: found {settings.labels}; expected each once")
-    smallest = min([settings.batch_size, *settings.labels])
-    if any((READINGS | ABLATIONS).get(one) and (READINGS | ABLATIONS)[one].label_of_label for one in settings.arms) and smallest < classes:
-        raise ValueError(f"batch_size: found batches of {smallest} for {classes} classes; code24b takes labels for places in the batch")
     for one in settings.labels:
         if one % classes or not classes <= one <= rarest * classes:
             raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
+    smallest = min([settings.batch_size, *settings.labels])
+    if any((READINGS | ABLATIONS)[one].label_of_label for one in settings.arms if one in READINGS | ABLATIONS) and smallest < classes:
+        raise ValueError(f"batch_size: found batches of {smallest} for {classes} classes; code24b takes labels for places in the batch")
+
+
+def _network_and_texts(settings, task):
     if settings.network not in BACKBONES:
         raise ValueError(f"network: found {settings.network!r}; expected one of {', '.join(BACKBONES)}")
-    first, side = task.train.read(np.arange(1)), backbone(settings.network, classes).side
+    first, side = task.train.read(np.arange(1)), BACKBONES[settings.network][2]
     if not isinstance(first, list) and first.shape[1:3] != (side, side):  # those of various sizes are brought to it
         found = f"{settings.network!r}, for {side} x {side} pixels, and pictures of {first.shape[1:3]}"
         raise ValueError(f"network: found {found}; expected a pair")
