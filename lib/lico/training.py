@@ -10,6 +10,7 @@ import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from tqdm.auto import tqdm
 
 from lib.attribution.sites import evaluating
 from lib.keyed_random import generator, keys
+from lib.lico import checkpoints
 from lib.lico.backbones import Backbone
 from lib.lico.loading import Loader
 from lib.lico.objective import Consistency
@@ -31,6 +33,7 @@ from lib.torch_threads import exactly
 
 SGD, ADAMW = "sgd", "adamw"
 AHEAD = 4  # batches loaded while another is computed, with an accelerator
+KEPT = 1000  # steps between two checkpoints
 THREADS = 1  # of a training on the processor: a second one hardly helps, and two trainings beside each other take as long as one
 FULL, PRECISIONS = "no", ("no", "bf16", "fp16")
 
@@ -102,7 +105,7 @@ class Trained:
 
 def train(
     backbone: Backbone, load: Loader, labels: np.ndarray, plan: Plan, *, consistency: Consistency | Sham | None = None, seed: int = 0,
-    name: str = "training", device: str = "",
+    name: str = "training", device: str = "", checkpoint: Path | None = None,
 ) -> Trained:  # fmt: skip
     """Minimise L_CE + alpha L_MM + beta L_OT.
 
@@ -115,6 +118,8 @@ def train(
         seed: of the order, the augmentation, dropout and the orders of contexts (the initial weights are the caller's).
         name: shown by the progress bar and in errors.
         device: "cpu", or "" for an accelerator where there is one.
+        checkpoint: a file that training writes every `KEPT` steps, goes on from if it is there, and removes at its end; it must be of the
+            same training. None: a training that is stopped starts again.
 
     Returns:
         What is left. Numbers that are not finite, in the loss or in weights, end training with a warning, and the last good weights stay.
@@ -139,9 +144,13 @@ def train(
         moving = get_ema_multi_avg_fn(plan.average)
         average = AveragedModel(backbone.module, multi_avg_fn=moving) if plan.average else None
         modules.train()
-        watched, good, good_step, stopped = [], None, 0, ""
-        batches = _batches(load, labels, plan, seed, ahead=0 if accelerator.device.type == "cpu" else AHEAD)
-        for step, (x, y) in enumerate(tqdm(batches, desc=name, total=plan.steps, mininterval=1, leave=False)):
+        watched, good, good_step, stopped, start = [], None, 0, "", 0
+        everything = nn.ModuleList([modules] + ([] if average is None else [average]))
+        if checkpoint is not None and checkpoint.exists():
+            start, watched = checkpoints.load(checkpoint, everything, optimizer, schedule)
+            good, good_step = _state(backbone.module), start
+        batches = _batches(load, labels, plan, seed, start=start, ahead=0 if accelerator.device.type == "cpu" else AHEAD)
+        for step, (x, y) in enumerate(tqdm(batches, name, plan.steps, initial=start, mininterval=1, leave=False), start):
             watch = step % plan.watch == 0 or step == plan.steps - 1
             x, y = x.to(accelerator.device), y.to(accelerator.device)
             if not _finite(parameters):
@@ -170,6 +179,8 @@ def train(
                 consistency.temperature.hold()
             if average is not None:
                 average.update_parameters(backbone.module)
+            if checkpoint is not None and (step + 1) % KEPT == 0 and step + 1 < plan.steps and _finite(parameters):
+                checkpoints.save(checkpoint, everything, optimizer, schedule, step=step + 1, watched=watched)
         if not stopped and not _finite(parameters):
             stopped = f"weights after step {plan.steps - 1} of {plan.steps} are not finite"
         if stopped and good is None:
@@ -181,10 +192,12 @@ def train(
             backbone.module.load_state_dict(average.module.state_dict())
         modules.to(home)
         backbone.module.eval().requires_grad_(False)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return Trained(backbone, pd.DataFrame(watched), stopped)
 
 
-def _batches(load, labels, plan, seed, *, ahead):
+def _batches(load, labels, plan, seed, *, start=0, ahead=0):
     """Pictures and labels of every step; so many batches are loaded by another thread while one is computed."""
 
     def batch(step):
@@ -192,11 +205,11 @@ def _batches(load, labels, plan, seed, *, ahead):
         return load(rows, _generator(seed, step)), torch.from_numpy(labels[rows])
 
     if not ahead:
-        yield from map(batch, range(plan.steps))
+        yield from map(batch, range(start, plan.steps))
         return
     with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(batch, step) for step in range(min(ahead, plan.steps)))
-        for step in range(plan.steps):
+        waiting = deque(pool.submit(batch, step) for step in range(start, min(start + ahead, plan.steps)))
+        for step in range(start, plan.steps):
             if step + ahead < plan.steps:
                 waiting.append(pool.submit(batch, step + ahead))
             yield waiting.popleft().result()
@@ -235,7 +248,7 @@ def gradient_norms(
     norms = {name: [] for name in consistencies}
     device = of_backbone[0].device
     with exactly(THREADS), torch.random.fork_rng():
-        for step, (x, y) in enumerate(_batches(load, labels, replace(plan, steps=min(steps, plan.steps)), seed, ahead=0)):
+        for step, (x, y) in enumerate(_batches(load, labels, replace(plan, steps=min(steps, plan.steps)), seed)):
             x, y = x.to(device), y.to(device)
             maps, logits = _look(backbone, x, seed, step)
             loss = cross_entropy(logits, y)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.encoders.wide_networks import activation_first_resnet18, wide_resnet
+from lib.lico import training
 from lib.lico.backbones import Backbone, backbone
 from lib.lico.controls import GivenText, random_text
 from lib.lico.objective import Consistency
@@ -431,3 +433,43 @@ def test_what_goes_wrong_in_loading_ahead_is_said():
 
     with pytest.raises(OSError, match="a broken picture"):
         next(_batches(fails, LABELS, PLAN, 0, ahead=2))
+
+
+@pytest.mark.parametrize("plan", [{"average": 0.9}, {"optimizer": "adamw", "learning_rate": 0.01}])
+def test_a_training_in_two_parts_ends_as_one_in_one_part(encoder, tmp_path, monkeypatch, plan):
+    monkeypatch.setattr(training, "KEPT", 4)
+    plan, path = replace(PLAN, steps=10, **plan), tmp_path / "training.safetensors"
+    whole = train(tiny(), load, LABELS, plan, consistency=side(encoder))
+    rows_seen = []
+
+    def power_fails(rows, generator):
+        rows_seen.append(rows)
+        if len(rows_seen) == 8:
+            raise KeyboardInterrupt
+        return load(rows, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), power_fails, LABELS, plan, consistency=side(encoder), checkpoint=path)
+    assert path.exists()
+    assert not any("encoder" in name for name in load_file(path))  # what is frozen need not be kept
+    resumed = train(tiny(1), power_fails, LABELS, plan, consistency=side(encoder), checkpoint=path)
+    assert len(rows_seen) == 8 + 6  # from the fifth step on
+    assert same(state(whole.backbone.module), state(resumed.backbone.module))
+    assert whole.history.equals(resumed.history)
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "KEPT", 2)
+    path = tmp_path / "training.safetensors"
+    kept = iter([False, True])
+
+    def stops(rows, generator):
+        if path.exists() and next(kept):
+            raise KeyboardInterrupt
+        return load(rows, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), stops, LABELS, PLAN, consistency=side(encoder), checkpoint=path)
+    with pytest.raises(ValueError, match="path: found a training of other modules"):
+        train(tiny(), load, LABELS, PLAN, checkpoint=path)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import store
+from lib import fingerprint, store
 from lib.datasets.pictures import Pictures
 from lib.experiments.evidence import over_seeds
 from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of
@@ -28,9 +28,11 @@ from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
 from lib.lico.temperature import LOG_SCALE
 from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
+from lib.paths import CACHE
 from lib.statistics import Estimate, paired_difference, student_mean
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
+CHECKPOINTS = CACHE / "lico" / "checkpoints"
 CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
 
 
@@ -85,6 +87,7 @@ def text_identity(source: str) -> dict[str, str]:
 def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
     """The classifier of an arm and a seed, from the cache or trained."""
     network = setting.start(seed)
+    inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed}
 
     def make():
         side = None
@@ -92,7 +95,7 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
             side = _side(setting, arm, network, seed)
             found = train(
                 network, setting.augmented(), setting.task.train.labels, setting.plan, consistency=side, seed=seed,
-                name=f"training {arm.name}, seed {seed}",
+                name=f"training {arm.name}, seed {seed}", checkpoint=_checkpoint(inputs),
             )  # fmt: skip
         except FloatingPointError as error:  # nothing good was there to be kept: the untrained network stands for it
             none = {"step": 0.0, "loss": float("nan"), "cross entropy": float("nan")}
@@ -103,7 +106,6 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
             "weight": torch.tensor([side.weight if isinstance(side, Sham) else 1.0], dtype=torch.float64),
         }  # fmt: skip
 
-    inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed}
     stored = store.fetch("lico/networks", inputs, make, code=CODE)
     parts = {"state": {}, "history": {}, "stopped": {}, "weight": {}}
     for key, value in stored.items():
@@ -113,6 +115,13 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
     network.module.eval().requires_grad_(False)
     history = pd.DataFrame({name: value.numpy() for name, value in parts["history"].items()})
     return Trained(network, history.assign(weight=float(stored["weight"])), bytes(stored["stopped"].tolist()).decode())
+
+
+def _checkpoint(inputs):
+    """A file for a training under way, which no other training has."""
+    name = fingerprint.values_sha256({"inputs": inputs, "code": store.code_fingerprint(*CODE)})
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    return CHECKPOINTS / f"{name[:32]}.safetensors"
 
 
 def all_trained(setting: Setting, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[tuple[str, int], Trained]:
