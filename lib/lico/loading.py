@@ -13,6 +13,7 @@ from lib.encoders.networks import normalised
 
 FLIPPED, CROPPED, BOTH, PLAIN = "flipped", "cropped", "cropped and flipped", "as they are"
 CUT = "cut out, resized and flipped"  # for photographs
+AUGMENTATIONS = (FLIPPED, CROPPED, BOTH, PLAIN, CUT)
 Loader = Callable[[np.ndarray, torch.Generator | None], torch.Tensor]
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # of what is cut out of a photograph, of all of it; and of its width to its height
@@ -28,7 +29,14 @@ def loader(pictures: Pictures, augmentation: str = PLAIN, *, side: int = 0) -> L
             out, resized and flipped": a random part (8 to 100 % of the area, 3:4 to 4:3) brought to the side, as ImageNet is augmented.
         side: what pictures are brought to, for "cut out" and for pictures of various sizes, of which the middle is taken where nothing is
             augmented; 0 leaves pictures of one size as they are.
+
+    Raises:
+        ValueError: if the augmentation is unknown, or pictures are to be cut out and no side is given.
     """
+    if augmentation not in AUGMENTATIONS:
+        raise ValueError(f"augmentation: found {augmentation!r}; expected one of {', '.join(AUGMENTATIONS)}")
+    if augmentation == CUT and not side:
+        raise ValueError(f"side: found {side} with pictures that are {CUT}; expected the pixels a side of the network's pictures")
 
     def load(rows: np.ndarray, drawing: torch.Generator | None) -> torch.Tensor:
         found = pictures.read(np.asarray(rows))

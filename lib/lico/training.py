@@ -9,7 +9,8 @@ import math
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -118,14 +119,15 @@ def train(
         seed: of the order, the augmentation, dropout and the orders of contexts (the initial weights are the caller's).
         name: shown by the progress bar and in errors.
         device: "cpu", or "" for an accelerator where there is one.
-        checkpoint: a file that training writes every `KEPT` steps, goes on from if it is there, and removes at its end; it must be of the
-            same training. None: a training that is stopped starts again.
+        checkpoint: a file that training writes every `KEPT` steps and goes on from if it is there; who has kept what is returned removes
+            it. None: a training that is stopped starts again.
 
     Returns:
         What is left. Numbers that are not finite, in the loss or in weights, end training with a warning, and the last good weights stay.
 
     Raises:
-        ValueError: if there are fewer pictures than one batch, one class only, a label is no whole number from 0, or the device is another.
+        ValueError: if there are fewer pictures than one batch, one class only, a label is no whole number from 0, the device is another, or
+            the checkpoint is of another training.
         FloatingPointError: if there were no good weights: the first step already has numbers that are not finite.
     """
     labels = _checked_labels(labels, plan)
@@ -146,9 +148,12 @@ def train(
         modules.train()
         watched, good, good_step, stopped, start = [], None, 0, "", 0
         everything = nn.ModuleList([modules] + ([] if average is None else [average]))
-        if checkpoint is not None and checkpoint.exists():
-            start, watched = checkpoints.load(checkpoint, everything, optimizer, schedule)
-            good, good_step = _state(backbone.module), start
+        under_way = (asdict(plan) | {"seed": seed, "pictures": len(labels)}, everything, optimizer, schedule)
+        if checkpoint is not None and (kept := checkpoints.load(checkpoint, *under_way)):
+            good, values = kept
+            start, watched, good_step = values["step"], values["watched"], values["good step"]
+            if values["scaler"]:
+                accelerator.scaler.load_state_dict(values["scaler"])
         batches = _batches(load, labels, plan, seed, start=start, ahead=0 if accelerator.device.type == "cpu" else AHEAD)
         for step, (x, y) in enumerate(tqdm(batches, name, plan.steps, initial=start, mininterval=1, leave=False), start):
             watch = step % plan.watch == 0 or step == plan.steps - 1
@@ -180,7 +185,9 @@ def train(
             if average is not None:
                 average.update_parameters(backbone.module)
             if checkpoint is not None and (step + 1) % KEPT == 0 and step + 1 < plan.steps and _finite(parameters):
-                checkpoints.save(checkpoint, everything, optimizer, schedule, step=step + 1, watched=watched)
+                scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
+                values = {"step": step + 1, "watched": watched, "good step": good_step, "scaler": scaler}
+                checkpoints.save(checkpoint, *under_way, good=good, values=values)
         if not stopped and not _finite(parameters):
             stopped = f"weights after step {plan.steps - 1} of {plan.steps} are not finite"
         if stopped and good is None:
@@ -192,13 +199,11 @@ def train(
             backbone.module.load_state_dict(average.module.state_dict())
         modules.to(home)
         backbone.module.eval().requires_grad_(False)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return Trained(backbone, pd.DataFrame(watched), stopped)
 
 
 def _batches(load, labels, plan, seed, *, start=0, ahead=0):
-    """Pictures and labels of every step; so many batches are loaded by another thread while one is computed."""
+    """Pictures and labels of every step, in order; so many batches are loaded by threads of their own while one is computed."""
 
     def batch(step):
         rows = batch_rows(len(labels), plan.batch_size, step, seed)
@@ -207,7 +212,7 @@ def _batches(load, labels, plan, seed, *, start=0, ahead=0):
     if not ahead:
         yield from map(batch, range(start, plan.steps))
         return
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(ahead) as pool:
         waiting = deque(pool.submit(batch, step) for step in range(start, min(start + ahead, plan.steps)))
         for step in range(start, plan.steps):
             if step + ahead < plan.steps:
@@ -218,7 +223,13 @@ def _batches(load, labels, plan, seed, *, start=0, ahead=0):
 def batch_rows(count: int, size: int, step: int, seed: int) -> np.ndarray:
     """Rows of a step: every epoch goes through all pictures in an order of its own, and what does not fill a batch waits for another."""
     epoch, place = divmod(step, count // size)
-    return np.sort(generator(seed, 115, epoch).permutation(count)[place * size : (place + 1) * size])
+    return np.sort(_order(count, seed, epoch)[place * size : (place + 1) * size])
+
+
+@lru_cache(maxsize=4)
+def _order(count, seed, epoch):
+    """Of all pictures; of a million it takes as long as loading a batch."""
+    return generator(seed, 115, epoch).permutation(count)
 
 
 def gradient_norms(

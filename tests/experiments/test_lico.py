@@ -27,7 +27,7 @@ from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, typi
 from lib.experiments.lico.sanity import cascaded, similarity_under_cascade, under_cascade
 from lib.experiments.lico.show import saliency_sheet
 from lib.experiments.lico.side_by_side import work_beside
-from lib.lico import text_sources
+from lib.lico import text_sources, training
 from lib.lico.controls import GivenText
 from lib.lico.loading import BOTH, CROPPED, CUT, FLIPPED, loader
 from lib.lico.readings import PAPER, READINGS
@@ -261,6 +261,7 @@ def setting(tmp_path, monkeypatch):
         encoder = ContrastiveText(small_clip(len(tokenizer), width=8, dims=16).eval(), tokenizer, "small")
     monkeypatch.setattr(text_sources, "load", lambda source: encoder)
     monkeypatch.setattr(runs.store, "fetch", partial(store.fetch, folder=tmp_path))
+    monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path / "checkpoints")
     runs.text_identity.cache_clear()
     monkeypatch.setattr(processes, "share_out", lambda *_, **__: None)  # other processes do not know what was put in place here
     few = task("scenes", train_count=64, validation_count=16, test_count=12)
@@ -283,6 +284,30 @@ def test_a_network_is_trained_once_and_read_back(setting, monkeypatch):
             runs.trained(setting, other, 0)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         runs.trained(setting, Arm("mine", MILD), 1)
+
+
+def test_an_interrupted_training_goes_on(setting, monkeypatch):
+    monkeypatch.setattr(training, "KEPT", 2)
+    seen = []
+
+    def interrupted(*settings, **more):
+        load = loader(*settings, **more)
+
+        def interrupt(rows, drawing):
+            seen.append(rows)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            return load(rows, drawing)
+
+        return interrupt
+
+    monkeypatch.setattr(runs, "loader", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runs.trained(setting, Arm("CE", None), 0)
+    assert len(list(runs.CHECKPOINTS.iterdir())) == 1
+    runs.trained(setting, Arm("CE", None), 0)
+    assert len(seen) == 3 + 1  # the last of three steps
+    assert not list(runs.CHECKPOINTS.iterdir())
 
 
 def test_a_sham_is_as_hard_a_push_as_lico(setting):

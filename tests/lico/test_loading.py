@@ -63,3 +63,12 @@ def test_pictures_of_one_size_stay_as_they_are():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     pictures = in_memory("some", pixels, np.zeros(3), ("a",), {})
     assert torch.equal(loader(pictures, side=32)([2, 0], None), normalised(pixels[[2, 0]]))
+
+
+@pytest.mark.parametrize(("augmentation", "side", "message"), [
+    ("croped", 32, "augmentation: found 'croped'; expected one of flipped, cropped,"),
+    (CUT, 0, "side: found 0 with pictures that are cut out, resized and flipped; expected the pixels a side"),
+])  # fmt: skip
+def test_what_cannot_be_done_with_pictures_is_named(photographs, augmentation, side, message):
+    with pytest.raises(ValueError, match=message):
+        loader(photographs[0], augmentation, side=side)

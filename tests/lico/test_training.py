@@ -1,6 +1,7 @@
 """Training with and without LICO: what is shared, what is left, what is stopped."""
 
 import copy
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -420,7 +421,15 @@ def test_the_classifier_may_be_computed_in_half_precision(encoder, anew):
 
 
 def test_batches_are_the_same_when_they_are_loaded_ahead():
-    one_by_one, ahead = (list(_batches(load, LABELS, PLAN, 3, ahead=ahead)) for ahead in (0, 4))
+    threads = set()
+
+    def watched(rows, generator):
+        threads.add(threading.get_ident())
+        return load(rows, generator)
+
+    one_by_one = list(_batches(load, LABELS, PLAN, 3))
+    ahead = list(_batches(watched, LABELS, PLAN, 3, ahead=4))
+    assert threading.get_ident() not in threads
     assert len(one_by_one) == len(ahead) == PLAN.steps
     for (x, y), (also_x, also_y) in zip(one_by_one, ahead, strict=True):
         assert torch.equal(x, also_x)
@@ -456,7 +465,6 @@ def test_a_training_in_two_parts_ends_as_one_in_one_part(encoder, tmp_path, monk
     assert len(rows_seen) == 8 + 6  # from the fifth step on
     assert same(state(whole.backbone.module), state(resumed.backbone.module))
     assert whole.history.equals(resumed.history)
-    assert not path.exists()
 
 
 def test_a_checkpoint_of_another_training_is_refused(encoder, tmp_path, monkeypatch):
@@ -471,5 +479,44 @@ def test_a_checkpoint_of_another_training_is_refused(encoder, tmp_path, monkeypa
 
     with pytest.raises(KeyboardInterrupt):
         train(tiny(), stops, LABELS, PLAN, consistency=side(encoder), checkpoint=path)
-    with pytest.raises(ValueError, match="path: found a training of other modules"):
+    with pytest.raises(ValueError, match="checkpoint: found a training of other modules"):
         train(tiny(), load, LABELS, PLAN, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint: found a training with seed 0 in .*; expected 1"):
+        train(tiny(), load, LABELS, PLAN, consistency=side(encoder), seed=1, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint: found a training with learning_rate .* expected 0.5"):
+        train(tiny(), load, LABELS, replace(PLAN, learning_rate=0.5), consistency=side(encoder), checkpoint=path)
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_training_starts_again_when_its_checkpoint_is_damaged(tmp_path, kept):
+    path, alone = tmp_path / "training.safetensors", train(tiny(), load, LABELS, PLAN)
+    path.write_bytes(bytes(kept))
+    with pytest.warns(UserWarning, match=r"training\.safetensors: this checkpoint is damaged .* training starts again"):
+        again = train(tiny(), load, LABELS, PLAN, checkpoint=path)
+    assert same(state(alone.backbone.module), state(again.backbone.module))
+
+
+def test_weights_kept_after_a_loss_that_is_not_finite_are_the_same_in_two_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "KEPT", 4)
+    plan, path = replace(PLAN, steps=10, watch=3), tmp_path / "training.safetensors"
+    told = []
+
+    def breaks(rows, generator):
+        told.append(len(rows))
+        return load(rows, generator) * (float("nan") if len(told) % 6 == 0 else 1)  # the sixth step, after the last one watched
+
+    with pytest.warns(UserWarning, match="the weights before step 3 are kept"):
+        whole = train(tiny(), breaks, LABELS, plan)
+
+    def power_fails(rows, generator):
+        told.append(len(rows))
+        if path.exists():
+            raise KeyboardInterrupt
+        return load(rows, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), power_fails, LABELS, plan, checkpoint=path)
+    told[:] = range(4)
+    with pytest.warns(UserWarning, match="the weights before step 3 are kept"):
+        resumed = train(tiny(1), breaks, LABELS, plan, checkpoint=path)
+    assert same(state(whole.backbone.module), state(resumed.backbone.module))

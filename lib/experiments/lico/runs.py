@@ -107,6 +107,7 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
         }  # fmt: skip
 
     stored = store.fetch("lico/networks", inputs, make, code=CODE)
+    _checkpoint(inputs).unlink(missing_ok=True)
     parts = {"state": {}, "history": {}, "stopped": {}, "weight": {}}
     for key, value in stored.items():
         kind, _, rest = key.partition("/")
