@@ -20,7 +20,8 @@ MODULES, OPTIMIZER, GOOD = "modules/", "optimizer/", "good/"
 
 
 def save(
-    path: Path, training: dict, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler, *, good: dict[str, torch.Tensor], values: dict
+    path: Path, training: dict, modules: nn.Module, optimizer: Optimizer, schedule: LRScheduler, *, good: dict[str, torch.Tensor],
+    values: dict,
 ) -> None:  # fmt: skip
     """Write what a training has come to, in place of what was there.
 

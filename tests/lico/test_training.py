@@ -481,9 +481,9 @@ def test_a_checkpoint_of_another_training_is_refused(encoder, tmp_path, monkeypa
         train(tiny(), stops, LABELS, PLAN, consistency=side(encoder), checkpoint=path)
     with pytest.raises(ValueError, match="checkpoint: found a training of other modules"):
         train(tiny(), load, LABELS, PLAN, checkpoint=path)
-    with pytest.raises(ValueError, match="checkpoint: found a training with seed 0 in .*; expected 1"):
+    with pytest.raises(ValueError, match=r"checkpoint: found a training with seed 0 in .*; expected 1"):
         train(tiny(), load, LABELS, PLAN, consistency=side(encoder), seed=1, checkpoint=path)
-    with pytest.raises(ValueError, match="checkpoint: found a training with learning_rate .* expected 0.5"):
+    with pytest.raises(ValueError, match=r"checkpoint: found a training with learning_rate .* expected 0.5"):
         train(tiny(), load, LABELS, replace(PLAN, learning_rate=0.5), consistency=side(encoder), checkpoint=path)
 
 
