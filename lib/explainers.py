@@ -72,7 +72,8 @@ def grad_cam_plus_plus(network: nn.Module, layer: str, batch: torch.Tensor, targ
 
 def score_cam(network: nn.Module, layer: str, batch: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Weights are the scores of pictures masked by each channel, without gradients."""
-    return _from_grad_cam("ScoreCAM", network, layer, batch, targets)
+    # One at a time: the package holds every picture as often as there are channels.
+    return torch.cat([_from_grad_cam("ScoreCAM", network, layer, *one) for one in zip(batch.split(1), targets.split(1), strict=True)])
 
 
 def group_cam(

@@ -4,6 +4,7 @@ A folder as the publisher lays it out: `annotations/instances_<split>.json` and 
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,29 @@ class Questions:
             found |= outlined(outline, size)
         return found
 
+    def difficult(self, question: int) -> bool:
+        """Do the boxes of its objects cover less than a quarter of a picture that has other objects too? (Zhang et al., ECCV 2016)"""
+        picture = self.pictures[question]
+        size = self.sizes[picture]
+        covered = sum(_box(outlined(outline, size)) for outline in self.outlines[question])
+        return bool(covered < size[0] * size[1] / 4 and (self.pictures == picture).sum() > 1)
 
-def coco(root: str | Path, split: str = "val2014", *, count: int | None = None, seed: int = 0) -> Questions:
-    """The questions of a folder of COCO.
+
+def coco(
+    root: str | Path, split: str = "val2014", *, kinds: Collection[str] | None = None, count: int | None = None, seed: int = 0
+) -> Questions:
+    """The questions of a folder of COCO, about all objects of the chosen pictures. Crowds count as objects.
 
     Args:
         root: with `annotations` and the pictures.
         split: name of the part.
-        count: of a random subset of pictures; None takes all that have objects.
+        kinds: of objects, of which a picture must have one to be chosen; None is any.
+        count: of a random subset of these pictures; None takes all.
         seed: of the subset.
 
     Raises:
         FileNotFoundError: if a file is not there.
-        ValueError: if there is no object, or fewer pictures than asked for.
+        ValueError: if there is no such object, or fewer pictures than asked for.
     """
     root = Path(root).expanduser()
     listed = root / "annotations" / f"instances_{split}.json"
@@ -69,9 +80,10 @@ def coco(root: str | Path, split: str = "val2014", *, count: int | None = None, 
     objects: dict[int, dict[str, list]] = {}
     for one in content["annotations"]:
         objects.setdefault(one["image_id"], {}).setdefault(names[one["category_id"]], []).append(one["segmentation"])
-    images = sorted((one for one in content["images"] if one["id"] in objects), key=lambda one: one["id"])
+    wanted = {names[one] for one in names} if kinds is None else set(kinds)
+    images = sorted((one for one in content["images"] if wanted & set(objects.get(one["id"], {}))), key=lambda one: one["id"])
     if not images:
-        raise ValueError(f"coco: {listed}: found no picture with an object; expected some")
+        raise ValueError(f"coco: {listed}: found no picture with an object{' of the kinds wanted' if kinds else ''}; expected some")
     chosen = [images[index] for index in random_subset(len(images), count, seed)]
     files = tuple(root / split / one["file_name"] for one in chosen)
     if missing := [file for file in files if not file.is_file()]:
@@ -101,6 +113,11 @@ def outlined(outline, size: tuple[int, int]) -> np.ndarray:
     for polygon in outline:
         ImageDraw.Draw(image).polygon([tuple(point) for point in np.reshape(polygon, (-1, 2))], fill=1, outline=1)
     return np.asarray(image)
+
+
+def _box(mask):
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1) if len(rows) else 0
 
 
 def _decoded(file):

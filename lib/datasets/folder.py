@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from timm.data import ImageNetInfo
 
 from lib import paths
 from lib.datasets.pictures import Pictures, in_threads, random_subset
@@ -18,15 +19,14 @@ def folder(path: str | Path, *, count: int | None = None, seed: int = 0, checked
     """The pictures of a folder, sorted by class and name.
 
     Sub-folders are classes, sorted by name, with all pictures below them; a folder of files only has no labels. Files whose name begins
-    with a dot are ignored. Every chosen file is read and decoded once (coarsely, so it is quick) before anything else happens. Colours are
-    converted to RGB; the orientation that a camera may have noted is ignored.
+    with a dot are ignored. Colours are converted to RGB; the orientation that a camera may have noted is ignored.
 
     Args:
         path: the folder.
         count: size of a random subset in random order; None takes everything in order.
         seed: of the subset.
-        checked: read every chosen file before anything else happens. Else a broken one shows only when it is read, and pictures are told
-            apart by their names and sizes: for a million of them.
+        checked: read and decode every chosen file once (coarsely, so it is quick) before anything else happens. Else a broken one shows
+            only when it is read, and pictures are told apart by their names and sizes: for a million of them.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -39,7 +39,7 @@ def folder(path: str | Path, *, count: int | None = None, seed: int = 0, checked
     chosen = random_subset(len(files), count, seed)
     files, labels = [files[index] for index in chosen], None if labels is None else labels[chosen]
 
-    digests = in_threads(_check, files) if checked else [str(file.stat().st_size) for file in files]
+    digests = in_threads(_check if checked else _size, files)
     content = hashlib.sha256()
     for file, digest in zip(files, digests, strict=True):
         content.update(f"{file.relative_to(root).as_posix()}\0{digest}\n".encode())
@@ -58,27 +58,39 @@ def imagenet(split: str, *, count: int | None = None, seed: int = 0) -> Pictures
     """ImageNet-1k: the folder named by the environment variable IMAGENET_ROOT, else the mirror's sample of one picture per class.
 
     The folder holds 1,000 sub-folders named by WordNet id (n01440764 ...), whose sorted order is the class index; or `val` and `train` with
-    these. Training pictures are not read beforehand.
+    these. Training pictures are not read beforehand: a broken one ends a training, and a folder without it is another data set.
 
     Raises:
-        FileNotFoundError: if neither is there.
-        ValueError: if the folder does not have 1,000 classes: the labels would not be those of the networks. Else as in `folder`.
+        FileNotFoundError: if neither is there, or one of `val` and `train` without the other.
+        ValueError: if the folder does not have the 1,000 classes: the labels would not be those of the networks. Else as in `folder`.
     """
     given, mirror = os.environ.get("IMAGENET_ROOT", ""), paths.mirror()
     if given:
         root = Path(given).expanduser()
-        part = root / ("val" if split == "test" else "train")
-        root = part if part.is_dir() else root
-        name = f"imagenet/{split}" if root == part else "imagenet"
+        there = [part for part in ("val", "train") if (root / part).is_dir()]
+        if len(there) == 1:
+            raise FileNotFoundError(f"imagenet: {root}: found {there[0]} alone; expected val and train, or 1,000 folders of pictures")
+        name = f"imagenet/{split}" if there else "imagenet"
+        root = root / ("val" if split == "test" else "train") if there else root
     elif mirror and (mirror / "imagenet_sample/images").is_dir():
         root, name = mirror / "imagenet_sample/images", "imagenet sample"
     else:
         raise FileNotFoundError("imagenet: found neither IMAGENET_ROOT nor imagenet_sample/images in DATA_MIRROR; expected the environment "
                                 "variable IMAGENET_ROOT to name a folder of ImageNet-1k: 1,000 sub-folders, or val and train with these")
+    _check_ids(root)
     pictures = folder(root, count=count, seed=seed, checked=split == "test")
-    if len(pictures.class_names) != 1000:
-        raise ValueError(f"imagenet: {root}: found {len(pictures.class_names)} class folders; expected 1000, sorted by WordNet id")
     return replace(pictures, name=name, identity={**pictures.identity, "dataset": "imagenet"})
+
+
+def _check_ids(root: Path) -> None:
+    if not root.is_dir():
+        return  # `folder` says so
+    found = sorted(one.name for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
+    expected = ImageNetInfo().label_names()
+    if len(found) != len(expected):
+        raise ValueError(f"imagenet: {root}: found {len(found)} class folders; expected 1000, named by WordNet id")
+    if wrong := [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]:
+        raise ValueError(f"imagenet: {root}: found the class folder {wrong[0][0]}; expected {wrong[0][1]}, the WordNet id of that class")
 
 
 def _listing(root: Path) -> tuple[list[Path], np.ndarray | None, tuple[str, ...]]:
@@ -113,6 +125,10 @@ def _check(file: Path) -> str:
     # A JPEG decoded at an eighth of its size is read to its last byte all the same, and in a fraction of the time.
     _picture(file, content, lambda image: image.draft("RGB", (1, 1)))
     return hashlib.sha256(content).hexdigest()
+
+
+def _size(file: Path) -> str:
+    return str(file.stat().st_size)
 
 
 def _decode(file: Path) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.datasets.coco import coco, outlined
+from lib.datasets.coco import Questions, coco, outlined
 
 
 @pytest.fixture
@@ -43,6 +43,17 @@ def test_a_question_is_a_picture_and_a_kind_of_object_in_it(folder):
     assert cats.sum() == 5 * 5 + 20 * 2 - 5 * 2  # less what both cover
     assert not cats[10:16, 10:21].any()
     assert found.mask(0).all()
+
+
+def test_pictures_with_the_kinds_wanted_are_chosen_and_small_objects_beside_others_are_difficult(folder):
+    found = coco(folder, kinds=["cat", "giraffe"])
+    assert found.categories == ("cat", "dog")  # of a picture with a cat the dog as well
+    assert [found.difficult(one) for one in (0, 1)] == [True, True]  # boxes of 5 x 5 and 20 x 2; 11 x 6, of 20 x 30
+    quarter, corner = ([[0, 0, 4, 0, 4, 4, 0, 4]],), ([[0, 0, 2, 0, 2, 2, 0, 2]],)
+    beside = Questions((), np.array([0, 0, 1]), ("dog", "cat", "dog"), (quarter, corner, corner), ((10, 10), (10, 10)))
+    assert [beside.difficult(one) for one in (0, 1, 2)] == [False, True, False]  # a quarter; small; small but alone
+    with pytest.raises(ValueError, match="found no picture with an object of the kinds wanted"):
+        coco(folder, kinds=["giraffe"])
 
 
 def test_runs_go_down_the_columns():

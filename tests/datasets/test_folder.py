@@ -1,8 +1,11 @@
 """Folders of the reader's pictures: layout, order, identity, and every kind of file that cannot be read."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
+from timm.data import ImageNetInfo
 
 from lib import datasets
 from lib.datasets.folder import folder
@@ -139,19 +142,30 @@ def test_missing_empty_and_mixed_folders_are_named(tmp_path, classes):
 
 
 def test_imagenet_of_the_reader(tmp_path, monkeypatch):
+    ids = ImageNetInfo().label_names()
     for part, size in (("val", (4, 4)), ("train", (6, 6))):
-        for number in range(1000):
-            save(tmp_path / part / f"n{number:08d}" / "a.jpg", size=size)
+        for one in ids:
+            save(tmp_path / part / one / "a.jpg", size=size)
     monkeypatch.setenv("IMAGENET_ROOT", str(tmp_path))
     for split, name, side in (("test", "imagenet/test", 4), ("train", "imagenet/train", 6)):
         pictures = datasets.load("imagenet", split=split, count=2)
         assert pictures.name == name
         assert pictures.identity["dataset"] == "imagenet"
         assert pictures.read(np.arange(1))[0].shape == (side, side, 3)
-    (tmp_path / "val" / "n00000000" / "a.jpg").unlink()
-    (tmp_path / "val" / "n00000000").rmdir()
+    (tmp_path / "train" / ids[3] / "a.jpg").write_bytes(b"broken")
+    assert len(datasets.load("imagenet", split="train")) == 1000  # a million are not read beforehand
+    (tmp_path / "val" / ids[3] / "a.jpg").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"a\.jpg: not a picture that can be read"):
+        datasets.load("imagenet")
+    (tmp_path / "val" / ids[3]).rename(tmp_path / "val" / "n99999999")
+    with pytest.raises(ValueError, match=f"found the class folder {ids[4]}; expected {ids[3]}, the WordNet id"):
+        datasets.load("imagenet", count=2)
+    shutil.rmtree(tmp_path / "val" / "n99999999")
     with pytest.raises(ValueError, match="found 999 class folders; expected 1000"):
         datasets.load("imagenet", count=2)
+    shutil.rmtree(tmp_path / "val")
+    with pytest.raises(FileNotFoundError, match="found train alone; expected val and train"):
+        datasets.load("imagenet", split="train")
 
 
 def test_unchecked_pictures_are_told_apart_by_names_and_sizes(classes):

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from timm.data import ImageNetInfo
+from torch import nn
 
 from lib import datasets, processes, store
 from lib.attribution.randomisation import weighted_layers
@@ -23,11 +25,12 @@ from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.published import arithmetic, gains
 from lib.experiments.lico.runs import chosen_of, names_against, ranked, texts_to_tune
-from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, typical_pictures
+from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, maps_of_labels, typical_pictures
 from lib.experiments.lico.sanity import cascaded, similarity_under_cascade, under_cascade
 from lib.experiments.lico.show import saliency_sheet
 from lib.experiments.lico.side_by_side import work_beside
 from lib.lico import text_sources, training
+from lib.lico.backbones import Backbone
 from lib.lico.controls import GivenText
 from lib.lico.loading import BOTH, CROPPED, CUT, FLIPPED, loader
 from lib.lico.readings import PAPER, READINGS
@@ -402,25 +405,50 @@ def test_answers_accuracies_and_histories_have_a_row_for_each(setting):
     np.testing.assert_allclose(paper.push, paper["added gradient"] / paper["task gradient"])
 
 
-def test_imagenet_has_words_for_classes_and_photographs_are_cut_out(tmp_path, monkeypatch):
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """Two training pictures and one test picture a class, of three sizes."""
     for part, count in (("train", 2), ("val", 1)):
-        for number in range(1000):
-            folder = tmp_path / part / f"n{number:08d}"
+        for number, name in enumerate(ImageNetInfo().label_names()):
+            folder = tmp_path / part / name
             folder.mkdir(parents=True)
             for one in range(count):
                 Image.new("RGB", (9 + number % 3, 8), (number % 256, one, 0)).save(folder / f"{part}{one}.png")
     monkeypatch.setenv("IMAGENET_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def test_imagenet_has_words_for_classes_and_photographs_are_cut_out(imagenet):
     found = task("imagenet", train_count=100, validation_count=20, test_count=30)
     assert (len(found.train), len(found.validation), len(found.test), found.augmentation) == (100, 20, 30, CUT)
     assert (found.class_names[0], found.class_names[744], len(set(found.class_names))) == ("tench", "projectile", 1000)
     assert loader(found.train, found.augmentation, side=32)(np.arange(4), torch.Generator().manual_seed(0)).shape == (4, 3, 32, 32)
-    for part in ("train", "val"):
-        shutil.rmtree(tmp_path / part)
-    for number in range(1000):
-        (tmp_path / f"n{number:08d}").mkdir()
-        Image.new("RGB", (8, 8)).save(tmp_path / f"n{number:08d}" / "0.png")
-    with pytest.raises(ValueError, match="dataset: found one part of imagenet"):
+    every = task("imagenet", train_count=100, validation_count=20, test_count=0).test
+    assert len(np.unique(np.sign(np.diff(every.labels[:100])))) > 1  # in no order of classes: maps are judged on the first ones
+    shutil.rmtree(imagenet / "val")
+    for folder in (imagenet / "train").iterdir():
+        folder.rename(imagenet / folder.name)
+    (imagenet / "train").rmdir()
+    with pytest.raises(ValueError, match="dataset: found one part of imagenet, imagenet; expected folders train and val"):
         task("imagenet", train_count=100, validation_count=20, test_count=30)
+
+
+def test_photographs_of_various_sizes_go_through_a_setting(imagenet, monkeypatch, setting):
+    few = task("imagenet", train_count=8, validation_count=4, test_count=6)
+    monkeypatch.setattr(runs, "backbone", lambda name, classes, seed: Backbone("tiny", few_places(classes), "0", 64))
+    one = runs.Setting(few, "small", "local:clip", Plan(steps=1, batch_size=8))
+    network = runs.trained(one, Arm("CE", None), 0)
+    assert len(runs.answers(one, {("CE", 0): network})) == 6
+    pixels = one.seen(few.test)
+    assert (pixels.shape, pixels.dtype) == ((6, 64, 64, 3), np.uint8)
+    assert [int(red[0, 0, 0]) for red in pixels] == [label % 256 for label in few.test.labels]  # of one colour each
+    assert maps_of_labels(network, few.test, "Grad-CAM").shape == (6, 64, 64)
+    found = judged(network, few.test, None, ["Grad-CAM"])
+    assert len(found) == 6 * 2  # and random maps
+
+
+def few_places(classes):
+    return nn.Sequential(nn.Conv2d(3, 2, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, classes))
 
 
 def test_gains_are_paired_by_picture_and_seed():

@@ -1,5 +1,6 @@
 """Settings of notebook 03 that cannot work are refused before anything is trained."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from lib.datasets.scenes import CLASS_NAMES
 from lib.encoders.small_clip import CutTokenizer, small_clip
-from lib.experiments.lico import check
+from lib.experiments.lico import check, check_pictures
 from lib.experiments.lico.arms import ABLATIONS
 from lib.experiments.lico.data import task
 from lib.lico import text_sources
@@ -15,7 +16,8 @@ from lib.lico.readings import READINGS
 from lib.lico.text_encoders import ContrastiveText
 
 QUICK = {
-    "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2, "masks": 200,
+    "dataset": "scenes", "network": "small", "text": "local:clip", "batch_size": 64, "steps": 400, "trial_steps": 200, "trials": 2,
+    "masks": 200,
     "arms": ["CE", "paper", "tuned", "shuffled names", "sham"], "seeds": [0], "explainers": ["Grad-CAM", "RISE"], "saliency_count": 20,
     "ablations": [], "labels": [20, 40], "limited_arms": ["CE", "paper"], "shortcut_arms": ["CE", "paper"],
     "shortcut": 0.8, "cascade_count": 10, "cascade_draws": 1, "label_count": 0,
@@ -33,7 +35,13 @@ def check_with(monkeypatch, scenes):
     tokenizer = CutTokenizer([*CLASS_NAMES])
     encoder = ContrastiveText(small_clip(len(tokenizer), width=8, dims=16).eval(), tokenizer, "small")
     monkeypatch.setattr(text_sources, "load", lambda source: encoder)
-    return lambda **changed: check(SimpleNamespace(**QUICK | changed), scenes)
+
+    def check_all(**changed):
+        settings = SimpleNamespace(**QUICK | changed)
+        check(settings)
+        check_pictures(settings, scenes)
+
+    return check_all
 
 
 def test_the_quick_settings_are_fine(check_with):
@@ -98,10 +106,14 @@ def test_names_that_the_encoder_cannot_take_are_refused(monkeypatch, check_with)
         check_with()
 
 
-def test_only_scenes_have_a_shortcut(check_with, scenes, monkeypatch):
-    monkeypatch.setitem(scenes.__dict__, "name", "cifar10")
+def test_what_needs_no_pictures_is_checked_before_them():
+    with pytest.raises(ValueError, match="arms: found 'papre'"):
+        check(SimpleNamespace(**QUICK | {"arms": ["CE", "papre"]}))
     with pytest.raises(ValueError, match=r"shortcut: found 0\.8 for cifar10"):
-        check_with()
+        check(SimpleNamespace(**QUICK | {"dataset": "cifar10"}))
+    with pytest.raises(ValueError, match="precision: found 'bf16' with texts by local:clip"):
+        check(SimpleNamespace(**QUICK | {"precision": "bf16"}))
+    check(SimpleNamespace(**QUICK | {"precision": "bf16", "text": "open_clip:ViT-B-32/openai"}))
 
 
 def test_random_numbers_are_left_alone(check_with):
@@ -111,7 +123,15 @@ def test_random_numbers_are_left_alone(check_with):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_photographs_are_asked_for_before_anything_is_trained(check_with, monkeypatch):
+def test_photographs_are_asked_for_before_anything_is_trained(check_with, monkeypatch, tmp_path):
     monkeypatch.delenv("COCO_ROOT", raising=False)
     with pytest.raises(FileNotFoundError, match="COCO_ROOT"):
-        check_with(coco_count=5)
+        check(SimpleNamespace(**QUICK | {"coco_count": 5}))
+    (tmp_path / "annotations").mkdir()
+    giraffe = {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 4, 0, 4, 4]]}
+    content = {"images": [{"id": 1, "file_name": "1.png", "height": 8, "width": 8}], "annotations": [giraffe],
+               "categories": [{"id": 1, "name": "giraffe"}]}  # fmt: skip
+    (tmp_path / "annotations" / "instances_val2014.json").write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.setenv("COCO_ROOT", str(tmp_path))
+    with pytest.raises(ValueError, match="found no picture with an object of the kinds wanted"):
+        check_with(coco_count=1)

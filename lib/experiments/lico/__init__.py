@@ -6,8 +6,8 @@ from lib.experiments.lico.data import task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.paper_claims import claims
-from lib.experiments.lico.photographs import all_pointed_at, photographs, pointing_beside
-from lib.experiments.lico.preflight import check
+from lib.experiments.lico.photographs import all_pointed_at, photographs, pointing_beside, pointing_of_arms
+from lib.experiments.lico.preflight import check, check_pictures
 from lib.experiments.lico.published import arithmetic
 from lib.experiments.lico.published import gains as published_gains
 from lib.experiments.lico.runs import (
@@ -41,6 +41,7 @@ __all__ = [
     "arms_of",
     "beside",
     "check",
+    "check_pictures",
     "chosen_of",
     "claims",
     "costs_by_temperature",
@@ -54,6 +55,7 @@ __all__ = [
     "photographs",
     "plans_by_regularisation",
     "pointing_beside",
+    "pointing_of_arms",
     "published_gains",
     "pull_beside",
     "ranked",

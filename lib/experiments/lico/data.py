@@ -64,11 +64,13 @@ def task(
         test = datasets.load("scenes", count=test_count, seed=TEST_SEED + seed)
         order = np.arange(len(drawn))
     else:
-        drawn, test = datasets.load(dataset, split="train"), datasets.load(dataset, split="test", count=test_count or None, seed=seed)
+        drawn = datasets.load(dataset, split="train")
+        if dataset == "imagenet" and drawn.name != "imagenet/train":
+            raise ValueError(f"dataset: found one part of imagenet, {drawn.name}; expected folders train and val")
+        test = datasets.load(dataset, split="test", count=test_count or None, seed=seed)
         if dataset == "imagenet":
             drawn, test = _in_words(drawn), _in_words(test)
-        if drawn.name == test.name:
-            raise ValueError(f"dataset: found one part of {dataset}, {test.name}; expected training and test pictures (folders train, val)")
+            test = test.take(generator(seed, 142).permutation(len(test)))  # in their own order the first thousand are of twenty classes
         order = generator(seed, 130).permutation(len(drawn))
     wanted = (train_count or len(drawn) - validation_count) + validation_count
     if train_count < 0 or wanted > len(drawn) or not 0 < validation_count < len(drawn):

@@ -6,34 +6,46 @@ import numpy as np
 
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED
 from lib.experiments.lico.data import Task
-from lib.experiments.lico.photographs import photographs
+from lib.experiments.lico.photographs import coco_root, photographs
 from lib.explainers import EXPLAINERS
 from lib.figures import PALETTE
 from lib.lico import text_sources
 from lib.lico.backbones import BACKBONES
 from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
-from lib.lico.training import PRECISIONS
+from lib.lico.training import FULL, PRECISIONS
 
 OPTIONAL = {"Grad-CAM++": "pytorch_grad_cam", "Score-CAM": "pytorch_grad_cam"}
 
 
-def check(settings, task: Task) -> None:
-    """Check the settings together with the pictures.
+def check(settings) -> None:
+    """Check what can be checked before any picture is read.
 
     Raises:
         ValueError: naming the setting, what was found and what is expected.
         ImportError: if an explainer needs a package that is not installed.
-        FileNotFoundError: if photographs are asked for and are not there.
+        FileNotFoundError: if photographs are asked for and no folder is named.
     """
     _arms_and_seeds(settings)
-    _sections(settings, task)
+    _sections(settings)
     _explainers(settings)
-    _numbers(settings, task)
+    _numbers(settings)
+    if settings.coco_count:
+        coco_root()
+
+
+def check_pictures(settings, task: Task) -> None:
+    """Check the settings together with the pictures.
+
+    Raises:
+        ValueError: naming the setting, what was found and what is expected.
+        FileNotFoundError: if photographs are asked for and are not there.
+    """
+    _counts(settings, task)
     _labels(settings, task)
     _network_and_texts(settings, task)
-    if settings.coco_count and not {*photographs(settings.coco_count, seed=settings.seed).categories} & {*task.class_names}:
-        raise ValueError(f"coco_count: found {settings.coco_count} photographs, none with an object that is a class; expected some")
+    if settings.coco_count:
+        photographs(settings.coco_count, task.class_names, seed=settings.seed)
 
 
 def _arms_and_seeds(settings):
@@ -59,7 +71,7 @@ def _arms_and_seeds(settings):
         raise ValueError(f"arms: found {found}; expected at most {most}, which can be told apart by colour and dash")
 
 
-def _sections(settings, task):
+def _sections(settings):
     """What is asked of the sections on few labels and on the shortcut."""
     for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
         values = getattr(settings, name)
@@ -69,8 +81,8 @@ def _sections(settings, task):
             raise ValueError(f"{name}: found no {PLAIN!r}; expected it, that the others are set beside")
         if untuned := [one for one in values if (one == TUNED or one in CONTROLS) and one not in settings.arms]:
             raise ValueError(f"{name}: found {untuned[0]!r}, which is tuned with the arms; expected it among the arms too")
-    if settings.shortcut and task.name != "scenes":
-        raise ValueError(f"shortcut: found {settings.shortcut} for {task.name}; expected 0, only scenes have one")
+    if settings.shortcut and settings.dataset != "scenes":
+        raise ValueError(f"shortcut: found {settings.shortcut} for {settings.dataset}; expected 0, only scenes have one")
     if not 0 <= settings.shortcut <= 1:
         raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
     if settings.label_count and (settings.labels or settings.shortcut):
@@ -86,22 +98,28 @@ def _explainers(settings):
             raise ImportError(f"explainers: {one} needs the package grad-cam, which is not installed; pip install '.[saliency]'")
 
 
-def _numbers(settings, task):
+def _numbers(settings):
     if not 0 <= settings.trials <= len(GRID):
         raise ValueError(f"trials: found {settings.trials}; expected 0, for all, to {len(GRID)}")
     if settings.precision not in PRECISIONS:
         raise ValueError(f"precision: found {settings.precision!r}; expected one of {', '.join(PRECISIONS)}")
-    of_test = f"{len(task.test)} test pictures"
-    for name, least, most, what in (
-        ("steps", 1, np.inf, ""), ("trial_steps", 1, np.inf, ""), ("masks", 1, np.inf, ""), ("cascade_draws", 1, np.inf, ""),
-        ("batch_size", 2, len(task.train), f"{len(task.train)} training pictures"), ("saliency_count", 2, len(task.test), of_test),
-        ("cascade_count", 1, settings.saliency_count, f"{settings.saliency_count} of saliency_count"), ("coco_count", 0, np.inf, ""),
+    if settings.precision != FULL and settings.text.startswith("local:"):
+        found = f"{settings.precision!r} with texts by {settings.text}"
+        raise ValueError(f"precision: found {found}, which may be trained in the same process; expected {FULL!r}, or another text encoder")
+    for name, least in (
+        ("steps", 1), ("trial_steps", 1), ("masks", 1), ("cascade_draws", 1), ("cascade_count", 1), ("coco_count", 0),
+        ("batch_size", 2), ("saliency_count", 2),
     ):  # fmt: skip
-        value = getattr(settings, name)
-        if value < least:
-            raise ValueError(f"{name}: found {value}; expected at least {least}")
-        if value > most:
-            raise ValueError(f"{name}: found {value}; expected at most the {what}")
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at least {least}")
+    if settings.cascade_count > settings.saliency_count:
+        raise ValueError(f"cascade_count: found {settings.cascade_count}; expected at most the {settings.saliency_count} of saliency_count")
+
+
+def _counts(settings, task):
+    for name, most, what in (("batch_size", len(task.train), "training"), ("saliency_count", len(task.test), "test")):
+        if getattr(settings, name) > most:
+            raise ValueError(f"{name}: found {getattr(settings, name)}; expected at most the {most} {what} pictures")
 
 
 def _labels(settings, task):

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib import fingerprint, store
 from lib.datasets.pictures import Pictures
+from lib.encoders.networks import normalised
 from lib.experiments.evidence import over_seeds
 from lib.experiments.lico.arms import CONTROLS, GRID, NAMES, SHAM, TUNED, Arm, side_of
 from lib.experiments.lico.data import Task
@@ -33,6 +34,7 @@ from lib.statistics import Estimate, paired_difference, student_mean
 
 MATCHED_STEPS = 100  # over which a sham's push is made as long as LICO's
 CHECKPOINTS = CACHE / "lico" / "checkpoints"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # where classifiers answer and are explained
 CODE = (training, Consistency, Sham, side_of, backbone, loader)  # what a trained network depends on, beside its settings
 
 
@@ -68,6 +70,12 @@ class Setting:
         """Of pictures as they are, brought to the side of the network where their sizes vary."""
         return loader(pictures, side=BACKBONES[self.network][2])
 
+    def seen(self, pictures: Pictures) -> np.ndarray:
+        """(n, side, side, 3) uint8, what the network has of pictures: of photographs, the middle."""
+        dark, light = (float(normalised(np.full((1, 1, 1, 1), value))) for value in (0, 255))
+        x = self.plain(pictures)(np.arange(len(pictures)), None)
+        return ((x - dark) / (light - dark) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
     @property
     def inputs(self) -> dict:
         """Plain values that determine a run, together with arm and seed."""
@@ -85,7 +93,7 @@ def text_identity(source: str) -> dict[str, str]:
 
 
 def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
-    """The classifier of an arm and a seed, from the cache or trained."""
+    """The classifier of an arm and a seed, from the cache or trained; on an accelerator, where there is one."""
     network = setting.start(seed)
     inputs = setting.inputs | {"arm": arm_identity(arm), "seed": seed}
 
@@ -113,7 +121,7 @@ def trained(setting: Setting, arm: Arm, seed: int) -> Trained:
         kind, _, rest = key.partition("/")
         parts[kind][rest] = value
     network.module.load_state_dict(parts["state"])
-    network.module.eval().requires_grad_(False)
+    network.module.eval().requires_grad_(False).to(DEVICE)
     history = pd.DataFrame({name: value.numpy() for name, value in parts["history"].items()})
     return Trained(network, history.assign(weight=float(stored["weight"])), bytes(stored["stopped"].tolist()).decode())
 
@@ -148,7 +156,9 @@ def _side(setting, arm, network, seed):
         encoder, stop = text_sources.load(setting.source), text_sources.stop_of(setting.source)
         return side_of(one, encoder, setting.task.class_names, network.shape(), stop=stop, seed=seed)
 
-    if arm.text != SHAM or arm.reading is None:
+    if arm.reading is None:
+        return None
+    if arm.text != SHAM:
         return side_for(arm)
     side = side_for(arm)
     norms = gradient_norms(
@@ -297,7 +307,7 @@ def what_is_left(setting: Setting, networks: Mapping[tuple[str, int], Trained], 
         arm, parameters, operations (multiplications and additions for one picture), bytes (of the file), same (whether the plain network
         has the same logits, to the last bit).
     """
-    pictures = setting.plain(setting.task.test)(np.arange(min(8, len(setting.task.test))), None)
+    pictures = setting.plain(setting.task.test)(np.arange(min(8, len(setting.task.test))), None).to(DEVICE)
     rows = []
     for arm in arms:
         seed = next(seed for name, seed in networks if name == arm)
@@ -306,6 +316,7 @@ def what_is_left(setting: Setting, networks: Mapping[tuple[str, int], Trained], 
             path = export(networks[arm, seed].backbone, Path(folder) / "plain.safetensors")
             plain = restore(setting.start(seed).module, path)
             size = path.stat().st_size
+            plain = plain.to(DEVICE)
             with FlopCounterMode(display=False) as counter:
                 again = plain(pictures)
             rows.append({

@@ -26,7 +26,8 @@ LEAST_PICTURES = 10  # in common; a bootstrap of fewer says nothing
 
 def maps_of(network: Trained, x: torch.Tensor, targets: torch.Tensor, name: str, **settings) -> np.ndarray:
     """(n, H, W) maps of a classifier by an explainer."""
-    return explain(name, network.backbone.module, network.backbone.layer, x, targets, **settings).cpu().numpy()
+    device = next(network.backbone.module.parameters()).device
+    return explain(name, network.backbone.module, network.backbone.layer, x.to(device), targets.to(device), **settings).cpu().numpy()
 
 
 def maps_of_labels(network: Trained, pictures, name: str, **settings) -> np.ndarray:
