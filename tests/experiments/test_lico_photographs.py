@@ -83,9 +83,9 @@ def test_maps_point_at_what_is_red(questions):
 def test_the_likeliest_of_several_classes_is_explained(questions):
     one = network()
     before = pointed_at(one, questions, NAMES, "Grad-CAM", tolerance=16).set_index("category").pointing["laptop"]
-    one.backbone.module[4].bias.data[3] = 9  # the other laptop, which is against red: its map is 0 everywhere
-    after = pointed_at(one, questions, NAMES, "Grad-CAM", tolerance=16).set_index("category")
-    assert before == 1 > after.pointing["laptop"] == pytest.approx(after.area["laptop"])
+    one.backbone.module[4].bias.data[3] = 9  # the other laptop, which is against red: its map is highest wherever red is not
+    after = pointed_at(one, questions, NAMES, "Grad-CAM", tolerance=16).set_index("category").pointing["laptop"]
+    assert before == 1 > after
 
 
 def test_a_maximum_may_be_a_few_pixels_away(questions):
