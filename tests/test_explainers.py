@@ -36,7 +36,7 @@ def batch():
     return torch.from_numpy(np.random.default_rng(0).standard_normal((5, 1, SIDE, SIDE)).astype(np.float32))
 
 
-TARGETS = torch.tensor([0, 1, 2, 1, 0])
+TARGETS = torch.tensor([0, 1, 2, 1, 1])
 
 
 def test_grad_cam_after_mean_pooling_is_the_class_map(network, batch):

@@ -115,6 +115,18 @@ def test_arms_are_paired_by_question_and_resampled_by_picture(questions):
     assert one["low"] < one["difference"] < one["high"]
 
 
+def test_questions_about_one_picture_are_not_independent():
+    rng = np.random.default_rng(0)
+    hits = np.repeat(rng.integers(0, 2, 30), 5).astype(float)  # five questions a picture, all alike
+    base = pd.DataFrame({"map": "Grad-CAM", "seed": 0, "question": range(150), "picture": np.repeat(range(30), 5), "pointing": 0.0})
+    table = pd.concat([base.assign(arm="CE"), base.assign(arm="paper", pointing=hits)])
+    widths = []
+    for pictures in (table["picture"], table["question"]):
+        [one] = pointing_beside(table.assign(picture=pictures), over="CE").to_dict("records")
+        widths.append(one["high"] - one["low"])
+    assert widths[0] > 1.7 * widths[1]  # the root of five would be 2.2
+
+
 def test_kinds_count_alike():
     rows = [("dog", 1.0, False, 0), ("dog", 1.0, True, 1), ("dog", 1.0, False, 2), ("cat", 0.0, False, 3)]
     table = pd.DataFrame(rows, columns=["category", "pointing", "difficult", "question"])
