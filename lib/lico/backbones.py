@@ -90,9 +90,15 @@ class Backbone:
 
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the last feature maps."""
+        return tuple(self._at_nothing()[0].shape[1:])
+
+    def classes(self) -> int:
+        """Number of logits."""
+        return self._at_nothing()[1].shape[1]
+
+    def _at_nothing(self):
         with torch.no_grad(), evaluating(self.module):  # batch norms must not see the empty picture
-            maps, _ = self.look(torch.zeros(1, 3, self.side, self.side, device=next(self.module.parameters()).device))
-        return tuple(maps.shape[1:])
+            return self.look(torch.zeros(1, 3, self.side, self.side, device=next(self.module.parameters()).device))
 
 
 def backbone(name: str, classes: int, *, seed: int = 0) -> Backbone:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lib.paths import atomically
 
+PLAIN = {"training", "values", "schedule", "groups"}
 MODULES, OPTIMIZER, GOOD = "modules/", "optimizer/", "good/"
 
 
@@ -56,17 +57,20 @@ def load(
         The last good weights and the other values; None if there is no file, or (with a warning) one that cannot be read.
 
     Raises:
-        ValueError: if the file is of another training or of other modules.
+        ValueError: if the file is no checkpoint, or of another training or of other modules.
     """
     if not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            plain = {name: json.loads(value) for name, value in file.metadata().items()}
+            metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         warnings.warn(f"{path}: this checkpoint is damaged ({error}); training starts again", stacklevel=2)
         return None
+    if not set(metadata) >= PLAIN:
+        raise ValueError(f"checkpoint: found a file of something else in {path}; expected one that a training wrote, or none")
+    plain = {name: json.loads(metadata[name]) for name in PLAIN}
     for name, wanted in training.items():
         if (found := plain["training"].get(name)) != wanted:
             raise ValueError(f"checkpoint: found a training with {name} {found} in {path}; expected {wanted}")

@@ -31,17 +31,22 @@ class GivenText(nn.Module):
         """Of the features."""
         return self._tokens.shape[2]
 
+    @property
+    def count(self) -> int:
+        """Of classes."""
+        return len(self._tokens)
+
     def order(self, seed: int, step: int) -> None:
         """There are no contexts to be permuted."""
 
-    def forward(self, order: None = None) -> TextFeatures:
-        """The features."""
-        return TextFeatures(self._tokens, self._mask, self._summary)
+    def forward(self, order: None = None, classes: torch.Tensor | None = None) -> TextFeatures:
+        """The features of these classes (n,), None: of all."""
+        return TextFeatures(self._tokens, self._mask, self._summary).of(classes)
 
-    def rolled(self, shifts: Sequence[int]) -> torch.Tensor:
-        """The first of the tokens, since there are no contexts to be rolled: (C, len(shifts), width)."""
-        most = self._tokens.shape[1]
-        return self._tokens[:, [shift % most for shift in shifts]]
+    def rolled(self, shifts: Sequence[int], classes: torch.Tensor | None = None) -> torch.Tensor:
+        """The first of the tokens, since there are no contexts to be rolled: (n, len(shifts), width)."""
+        tokens = self.forward(classes=classes).tokens
+        return tokens[:, [shift % tokens.shape[1] for shift in shifts]]
 
 
 def random_text(classes: int, tokens: int, width: int, *, seed: int = 0) -> TextFeatures:
@@ -66,6 +71,20 @@ def uniform_text(classes: int, tokens: int, width: int, *, seed: int = 0) -> Tex
     _check(classes, tokens, width)
     one = random_text(1, tokens, width, seed=seed)
     return TextFeatures(*(value.expand(classes, *value.shape[1:]) for value in (one.tokens, one.mask, one.summary)))
+
+
+def as_long_as(features: TextFeatures, texts: TextFeatures) -> TextFeatures:
+    """Features whose tokens and summaries are as long as those of texts, in root mean square.
+
+    The mapping net learns faster from longer features. Not made alike are how far apart the classes are and how wide the features.
+
+    Args:
+        features: not all zero.
+        texts: of any classes and width, on any device.
+    """
+    tokens = (texts.tokens[texts.mask].square().sum(1).mean() / features.tokens[features.mask].square().sum(1).mean()).sqrt()
+    summary = (texts.summary.square().sum(1).mean() / features.summary.square().sum(1).mean()).sqrt()
+    return TextFeatures(features.tokens * tokens.item(), features.mask, features.summary * summary.item())
 
 
 def shuffled_names(class_names: Sequence[str], *, seed: int = 0) -> list[str]:

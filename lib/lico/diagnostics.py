@@ -1,9 +1,37 @@
-"""Signs of collapse: transport is cheapest where all tokens are one vector and all channels copy it (specs/lico.md, 5.2)."""
+"""What tells how training goes, above all collapse: transport is cheapest where all tokens are one vector and all channels copy it
+(specs/lico.md, 5.2)."""
+
+import math
 
 import torch
 from torch.nn.functional import normalize
 
-from lib.lico.transport import live_rows
+from lib.lico.temperature import Temperature
+from lib.lico.transport import TransportLoss, live_rows
+
+
+@torch.no_grad()
+def of_batch(
+    manifold: torch.Tensor, moved: TransportLoss | None, temperature: Temperature, points: torch.Tensor, tokens: torch.Tensor,
+    mask: torch.Tensor | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Name -> number, see `ConsistencyLosses`.
+
+    Args:
+        manifold: L_MM.
+        moved: transport; None where its weight is 0: its loss counts 0, and what else is known of it is NaN.
+        temperature: of matching.
+        points: (B, N, d) of the pictures.
+        tokens: (classes, M, d) of the texts, without dropout, which would keep equal ones apart.
+        mask: (classes, M) bool, which tokens there are.
+    """
+    return {
+        "manifold": float(manifold), "transport": float(moved.loss) if moved else 0.0, "t": float(temperature.t),
+        "iterations": float(moved.transport.iterations) if moved else math.nan,
+        "error": float(moved.transport.error.max()) if moved else math.nan,
+        "dead": float((~live_rows(points)).float().mean()),
+        "channel cosine": mean_cosine(points), "token cosine": mean_cosine(tokens, mask),
+    }  # fmt: skip
 
 
 @torch.no_grad()

@@ -24,12 +24,13 @@ def distances(features: torch.Tensor, *, scaled: bool = True, floored: bool = Fa
         floored: as the released code, see `FLOOR`.
 
     Raises:
-        ValueError: if there are fewer than two samples or a value is not finite.
+        ValueError: if there are fewer than two samples.
+        FloatingPointError: if a value is not finite.
     """
     if features.ndim < 2 or len(features) < 2:
         raise ValueError(f"features: found shape {tuple(features.shape)}; expected at least two samples, (B, d) or (B, points, d)")
     if not features.isfinite().all():
-        raise ValueError(f"features: found {int((~features.isfinite()).sum())} values that are not finite; expected none")
+        raise FloatingPointError(f"features: found {int((~features.isfinite()).sum())} values that are not finite; expected none")
     flat = features.flatten(1)
     flat = flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat
     flat = normalize(flat, dim=1) if scaled else flat

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from lib.attribution.sites import evaluating
 from lib.keyed_random import keys
 from lib.lico.controls import GivenText
-from lib.lico.diagnostics import mean_cosine
+from lib.lico.diagnostics import of_batch
 from lib.lico.manifold import distances, log_similarities, matching_loss
 from lib.lico.mapping import HIDDEN, mapping_net
 from lib.lico.prompts import Prompts, TextFeatures
@@ -27,8 +28,9 @@ class ConsistencyLosses:
     Args:
         manifold, transport: L_MM and L_OT; 0 where their weight is.
         total: alpha L_MM + beta L_OT, with the weights as they are at this step.
-        diagnostics: name -> number: the losses, t (temperature), iterations and error of Sinkhorn's algorithm, dead (share of channels),
-            channel cosine and token cosine (mean over pairs; both near 1 is the collapse that makes transport cheap).
+        diagnostics: name -> number: the losses, t (temperature), iterations and error of Sinkhorn's algorithm, dead (share of points),
+            channel cosine and token cosine (mean over pairs, of tokens without dropout; both near 1 is the collapse that makes transport
+            cheap).
     """
 
     manifold: torch.Tensor
@@ -47,7 +49,8 @@ class Consistency(nn.Module):
         hidden: width of the mapping net.
         seed: of the mapping net's initial weights.
 
-    The texts of a class go through the mapping net once a batch, so that its dropout falls alike on all pictures of a class.
+    The texts of each class of a batch go through encoder and mapping net once, so that dropout falls alike on all pictures of a class (on
+    every token in another way, as the released layer has it), and classes that are not in the batch cost nothing.
 
     Raises:
         ValueError: if maps are not spatial, or prompts are laid out otherwise than the reading has it.
@@ -78,24 +81,29 @@ class Consistency(nn.Module):
             watch: compute the diagnostics, which cost a little.
 
         Raises:
-            ValueError: if shapes disagree, there is one class or picture only, a label has no class, a value is not finite, or, with
+            ValueError: if shapes disagree, there are texts of one class only or one picture, a label has no class, or, with
                 `label_of_label`, a label is no place in the batch.
+            FloatingPointError: if a value is not finite.
         """
         reading = self.reading
-        features = self.text(order)
-        check_batch(maps, labels, self.shape, len(features.tokens))
-        tokens, mask = self._tokens(features)
+        check_batch(maps, labels, self.shape, self.text.count)
+        if reading.label_of_label and int(labels.max()) >= len(labels):
+            raise ValueError(f"labels: found {int(labels.max())} in a batch of {len(labels)}; expected places in the batch, t[y][y_i]")
+        present, rows = (None, labels) if reading.tokens == ALL else labels.unique(return_inverse=True)
+        named = rows[labels] if reading.label_of_label else rows
+        features = self.text(order, present)
+        tokens, mask = self._tokens(features, present)
         mapped = self.mapping(tokens)
         if reading.mask_padding:
             mapped = mapped * mask[:, :, None]
         points = maps.flatten(2) if reading.points == CHANNELS else maps.flatten(2).mT
         zero = maps.new_zeros((), dtype=torch.float32)
-        manifold = self._manifold(maps, points, mapped, features, labels) if reading.alpha else zero
+        manifold = self._manifold(maps, points, mapped, features, named) if reading.alpha else zero
         moving = None
         if reading.beta:
-            # Not mapped[labels], whose gradient two threads add up in any order.
-            of_pictures = mapped.expand(len(labels), -1, -1) if reading.tokens == ALL else mapped.index_select(0, labels)
-            masks = (mask.expand(len(labels), -1) if reading.tokens == ALL else mask[labels]) if reading.mask_padding else None
+            # Not mapped[rows], whose gradient two threads add up in any order.
+            of_pictures = mapped.expand(len(rows), -1, -1) if reading.tokens == ALL else mapped.index_select(0, rows)
+            masks = (mask.expand(len(rows), -1) if reading.tokens == ALL else mask[rows]) if reading.mask_padding else None
             moving = transport_loss(
                 points, of_pictures, masks, regularisation=reading.regularisation, iterations=reading.iterations,
                 tolerance=reading.tolerance, mask_dead=reading.mask_dead, gradient=reading.transport_gradient,
@@ -103,36 +111,32 @@ class Consistency(nn.Module):
         transport = moving.loss if moving else zero
         found = {}
         if watch:
-            found = {
-                "manifold": float(manifold.detach()), "transport": float(transport.detach()), "t": float(self.temperature.t.detach()),
-                "iterations": moving.transport.iterations if moving else 0,
-                "error": float(moving.transport.error.max()) if moving else 0.0,
-                "dead": moving.dead if moving else 0.0, "channel cosine": mean_cosine(points), "token cosine": mean_cosine(mapped, mask),
-            }  # fmt: skip
+            with torch.no_grad(), evaluating(self.mapping):
+                still = self.mapping(tokens)
+            found = of_batch(manifold, moving, self.temperature, points, still, mask)
         return ConsistencyLosses(manifold, transport, share * (reading.alpha * manifold + reading.beta * transport), found)
 
-    def _tokens(self, features: TextFeatures):
-        """(classes, M, width) and their mask; with the summaries of all classes as tokens, (1, classes, width)."""
+    def _tokens(self, features: TextFeatures, present: torch.Tensor | None):
+        """(classes of the batch, M, width) and their mask; with the summaries of all classes as tokens, (1, classes, width)."""
         if self.reading.tokens == OWN:
             return features.tokens, features.mask
         if self.reading.tokens == ALL:
             return features.summary[None], features.mask.new_ones(1, len(features.summary))
         count = self.reading.contexts
-        rolled = self.text.rolled([1] * count if self.reading.rolls_alike else range(count))
+        rolled = self.text.rolled([1] * count if self.reading.rolls_alike else range(count), present)
         return rolled, features.mask.new_ones(rolled.shape[:2])
 
-    def _manifold(self, maps, points, mapped, features, labels):
+    def _manifold(self, maps, points, mapped, features, rows):
+        """L_MM; rows (B,) say which of the texts is that of a picture."""
         reading, scale = self.reading, self.temperature.scale
         if reading.manifold == FLAT:
             of_pictures, of_classes = points, mapped[0] if reading.tokens == ALL else mapped
         else:
             of_pictures, of_classes = maps.mean((2, 3)), features.summary
-        if reading.label_of_label and int(labels.max()) >= len(labels):
-            raise ValueError(f"labels: found {int(labels.max())} in a batch of {len(labels)}; expected places in the batch, t[y][y_i]")
-        chosen = labels[labels] if reading.label_of_label else labels
         settings = {"scaled": reading.scaled, "floored": reading.floored}
-        # Samples of a class have one text: distances between classes are looked up.
-        between = distances(of_classes, **settings).index_select(0, chosen).index_select(1, chosen)
+        # Samples of a class have one text: distances between classes are looked up. All of one class: there are none.
+        of_texts = distances(of_classes, **settings) if len(of_classes) > 1 else of_classes.new_zeros(1, 1)
+        between = of_texts.index_select(0, rows).index_select(1, rows)
         logs = (log_similarities(one, scale, sign=reading.sign) for one in (distances(of_pictures, **settings), between))
         return matching_loss(*logs)
 

@@ -2,8 +2,8 @@
 
     [begin] X_1 ... X_12 <name> . [end]        (CoOp, Zhou et al., IJCV 2022; the class's name at the end, as in the paper's figure)
 
-Only the positions that some class uses are run through the encoder. What comes out is a row for every token of the prompt, and one for the
-whole.
+Only the positions that some class uses are run through the encoder, and, where attention looks back only, what all classes begin with once.
+What comes out is a row for every token of the prompt, and one for the whole.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CONTEXTS = 12
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What a text encoder says of every class.
+    """What a text encoder says of classes: all of them, or those that were asked for.
 
     Args:
         tokens: (C, M, width), a row for each token of the class's prompt; shorter ones are filled up with what is said of padding.
@@ -30,7 +30,8 @@ class TextFeatures:
         summary: (C, width), of the whole prompt.
 
     Raises:
-        ValueError: if shapes disagree, a class has no token, or a value is not finite.
+        ValueError: if shapes disagree or a class has no token.
+        FloatingPointError: if a value is not finite.
     """
 
     tokens: torch.Tensor
@@ -45,7 +46,11 @@ class TextFeatures:
         if not self.mask.any(1).all():
             raise ValueError(f"mask: found {int((~self.mask.any(1)).sum())} classes without a token; expected at least one of each")
         if not (self.tokens.isfinite().all() and self.summary.isfinite().all()):
-            raise ValueError("tokens, summary: found values that are not finite; expected none")
+            raise FloatingPointError("tokens, summary: found values that are not finite; expected none")
+
+    def of(self, classes: torch.Tensor | None) -> "TextFeatures":
+        """The features of these classes (n,), None: of all."""
+        return self if classes is None else TextFeatures(self.tokens[classes], self.mask[classes], self.summary[classes])
 
 
 class Prompts(nn.Module):
@@ -63,7 +68,8 @@ class Prompts(nn.Module):
         seed: of the contexts at first, N(0, 0.02^2).
 
     Raises:
-        ValueError: if names are missing, empty or repeated, a setting is unknown, or a prompt is too long for the encoder.
+        ValueError: if names are missing, empty or repeated, two are the same tokens, a setting is unknown, or a prompt is too long for the
+            encoder.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Prompts(nn.Module):
         self.encoder, self.class_names, self.learnable = encoder, tuple(class_names), learnable
         self.layout = {"contexts": contexts, "place": place, "own_context": own_context, "with_end": with_end}
         layouts = [_layout(encoder, name, contexts, place, stop) for name in class_names]
+        _check_tokens(encoder, class_names, layouts)
         longest = max(map(len, layouts))
         if longest > encoder.longest:
             name = class_names[max(range(len(layouts)), key=lambda one: len(layouts[one]))]
@@ -88,6 +95,8 @@ class Prompts(nn.Module):
             )
         padded = torch.tensor([slots + [0] * (longest - len(slots)) for slots in layouts])  # below 0: contexts
         lengths = torch.tensor([len(slots) for slots in layouts])
+        alike = (padded == padded[0]).all(0)
+        self._shared = 0 if own_context or alike.all() else int(alike.long().argmin())  # positions at the beginning
         there = torch.arange(longest) < lengths[:, None]
         begin, end = len(encoder.begin), len(encoder.end)
         rows = there & (torch.arange(longest) >= begin) & (torch.arange(longest) < (lengths - (0 if with_end else end))[:, None])
@@ -104,7 +113,8 @@ class Prompts(nn.Module):
         order = torch.argsort(torch.where(rows, 0, torch.where(there, 2, 1)), dim=1, stable=True)[:, :most]
         self.register_buffer("_rows", order.to(device), persistent=False)
         self.register_buffer("_mask", torch.gather(rows, 1, order).to(device), persistent=False)
-        self._kept: TextFeatures | None = None
+        self.register_buffer("_all", torch.arange(len(layouts), device=device), persistent=False)
+        self._kept: tuple[tuple, TextFeatures] | None = None
 
     @classmethod
     def of(cls, encoder: TextEncoder, class_names: Sequence[str], reading, **settings) -> "Prompts":
@@ -117,47 +127,54 @@ class Prompts(nn.Module):
         """Of the features."""
         return self.encoder.width
 
+    @property
+    def count(self) -> int:
+        """Of classes."""
+        return len(self.class_names)
+
     def order(self, seed: int, step: int) -> torch.Tensor:
         """A random order of the contexts that belongs to a step of training ("dynamic context"), shared by all classes."""
         return torch.from_numpy(generator(seed, 110, step).permutation(self.contexts.shape[1])).to(self.contexts.device)
 
-    def forward(self, order: torch.Tensor | None = None) -> TextFeatures:
-        """Features of all classes, with gradient to the contexts.
+    def forward(self, order: torch.Tensor | None = None, classes: torch.Tensor | None = None) -> TextFeatures:
+        """Features of classes, with gradient to the contexts.
 
         Args:
             order: permutation of the contexts; their places stay, so that another order is another prompt. Frozen contexts keep theirs.
+            classes: (n,) int64, each once, whose prompts alone are run through the encoder; None: all.
         """
         if self.learnable:
-            return self._features(self._outputs(self._embeddings(order)))
-        if self._kept is None:
+            return self._features(order, self._all if classes is None else classes)
+        state = self.contexts.device, self.contexts.dtype, self.contexts._version
+        if self._kept is None or self._kept[0] != state:
             with torch.no_grad():
-                self._kept = self._features(self._outputs(self._embeddings(None)))
-        return self._kept
+                self._kept = state, self._features(None, self._all)
+        return self._kept[1].of(classes)
 
-    def rolled(self, shifts: Sequence[int]) -> torch.Tensor:
-        """(C, len(shifts), width): summaries of the prompt with its contexts rolled by each shift, all in one go."""
-        count, classes = self.contexts.shape[1], len(self.class_names)
-        turned = [self._embeddings(torch.arange(count, device=self.contexts.device).roll(shift)) for shift in shifts]
-        outputs = self._outputs(torch.cat(turned), copies=len(turned))
-        return self._summary(outputs, len(turned)).unflatten(0, (len(turned), classes)).movedim(0, 1)
+    def rolled(self, shifts: Sequence[int], classes: torch.Tensor | None = None) -> torch.Tensor:
+        """(n, len(shifts), width): summaries of the prompts with their contexts rolled by each shift, all in one go; classes as above."""
+        classes = self._all if classes is None else classes
+        places = torch.arange(self.contexts.shape[1], device=classes.device)
+        turned = torch.cat([self._embeddings(places.roll(shift), classes) for shift in shifts])
+        each = classes.repeat(len(shifts))
+        return self._summary(self.encoder(turned, self._there[each]), each).unflatten(0, (len(shifts), len(classes))).movedim(0, 1)
 
-    def _embeddings(self, order):
+    def _features(self, order, classes):
+        outputs = self.encoder(self._embeddings(order, classes), self._there[classes], self._shared)
+        tokens = outputs.gather(1, self._rows[classes][:, :, None].expand(-1, -1, outputs.shape[2]))
+        return TextFeatures(tokens, self._mask[classes], self._summary(outputs, classes))
+
+    def _embeddings(self, order, classes):
         contexts = self.contexts if order is None else self.contexts[:, order]
-        chosen = contexts.expand(len(self._slots), -1, -1).gather(1, self._slots[:, :, None].expand(-1, -1, contexts.shape[2]))
-        return torch.where(self._is_context[:, :, None], chosen, self._words)
+        contexts = contexts.index_select(0, classes) if len(contexts) > 1 else contexts.expand(len(classes), -1, -1)
+        chosen = contexts.gather(1, self._slots[classes][:, :, None].expand(-1, -1, contexts.shape[2]))
+        return torch.where(self._is_context[classes][:, :, None], chosen, self._words[classes])
 
-    def _outputs(self, embeddings, copies=1):
-        return self.encoder(embeddings, self._there.repeat(copies, 1))
-
-    def _summary(self, outputs, copies=1):
-        lengths, there = self._lengths.repeat(copies), self._there.repeat(copies, 1)
+    def _summary(self, outputs, classes):
         if self.encoder.summary == "end":
-            return outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+            return outputs[torch.arange(len(outputs), device=outputs.device), self._lengths[classes] - 1]
+        there = self._there[classes]
         return (outputs * there[:, :, None]).sum(1) / there.sum(1, keepdim=True)
-
-    def _features(self, outputs):
-        tokens = outputs.gather(1, self._rows[:, :, None].expand(-1, -1, outputs.shape[2]))
-        return TextFeatures(tokens, self._mask, self._summary(outputs))
 
 
 def check_names(class_names: Sequence[str], expected: Sequence[str] | None = None) -> None:
@@ -192,6 +209,13 @@ def _layout(encoder, name, contexts, place, stop):
     half = contexts // 2
     inner = {END: learned + words, MIDDLE: learned[:half] + words + learned[half:], FRONT: words + learned}[place]
     return [*encoder.begin, *inner, *(encoder.tokenize(stop) if stop else []), *encoder.end]
+
+
+def _check_tokens(encoder, class_names, layouts):
+    found = {}
+    for name, slots in zip(class_names, layouts, strict=True):
+        if (other := found.setdefault(tuple(slots), name)) != name:
+            raise ValueError(f"class_names: found {other!r} and {name!r}, the same tokens for {encoder.name}; expected two classes apart")
 
 
 def _torch_generator(seed):

@@ -13,7 +13,9 @@
 
 The body of the paper could not be had: `paper` follows its abstract, its figure and what both studies quote of it (specs/lico.md). In all
 readings the text encoder stays frozen, as the paper says; the released code hands its parameters to the optimiser. That `r2` brings
-features to length one before it compares them is assumed: the specification does not say.
+features to length one before it compares them is assumed: the specification does not say. How a classifier is trained is no part of a
+reading: all have the plan they are given, and none has the second study's clipping to 0.5, or the released learning rate of 0.1, weight
+decay of 0.0005, moving average, batch norm momentum of 0.001 and names written into the code.
 """
 
 import math
@@ -92,6 +94,15 @@ class Reading:
         for field in ("alpha", "beta"):
             if not 0 <= getattr(self, field) < math.inf:
                 raise ValueError(f"{field}: found {getattr(self, field)}; expected a number of at least 0")
+        for field in ("contexts", "iterations"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}: found {getattr(self, field)}; expected at least 1")
+        if not 0 < self.regularisation < math.inf:
+            raise ValueError(f"regularisation: found {self.regularisation}; expected a number above 0")
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance: found {self.tolerance}; expected a number of at least 0")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: found {self.dropout}; expected 0 to below 1")
         if not 0 <= self.warm_up <= 1:
             raise ValueError(f"warm_up: found {self.warm_up}; expected a share of training, 0 to 1")
         if self.sign not in (-1, 1):

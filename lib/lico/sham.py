@@ -12,7 +12,7 @@ from torch import nn
 
 from lib.keyed_random import keys
 from lib.lico.controls import GivenText, random_text
-from lib.lico.diagnostics import mean_cosine
+from lib.lico.diagnostics import of_batch
 from lib.lico.manifold import distances, log_similarities, matching_loss
 from lib.lico.objective import ConsistencyLosses, check_batch, check_shape
 from lib.lico.readings import CHANNELS, FLAT, Reading
@@ -45,38 +45,38 @@ class Sham(nn.Module):
     ) -> ConsistencyLosses:
         """Both losses of a batch, times the weight; arguments as in `Consistency`."""
         reading = self.reading
-        check_batch(maps, labels, self.shape, len(self.text().tokens))
+        check_batch(maps, labels, self.shape, self.text.count)
         points = maps.flatten(2) if reading.points == CHANNELS else maps.flatten(2).mT
         tokens = self.text().tokens[labels]
-        manifold = transport = maps.new_zeros((), dtype=torch.float32)
+        manifold, moved = maps.new_zeros((), dtype=torch.float32), None
         if reading.alpha:
             of_pictures = distances(points if reading.manifold == FLAT else maps.mean((2, 3)), scaled=reading.scaled)
             target = random_distances(labels, seed=self.seed).to(of_pictures)
             logs = (log_similarities(one, self.temperature.scale, sign=reading.sign) for one in (of_pictures, target))
             manifold = matching_loss(*logs)
         if reading.beta:
-            transport = transport_loss(
+            moved = transport_loss(
                 points, tokens, regularisation=reading.regularisation, iterations=reading.iterations, tolerance=reading.tolerance,
                 mask_dead=reading.mask_dead,
-            ).loss  # fmt: skip
-        found = {}
-        if watch:
-            found = {
-                "manifold": float(manifold.detach()), "transport": float(transport.detach()), "t": float(self.temperature.t),
-                "channel cosine": mean_cosine(points), "token cosine": mean_cosine(tokens),
-            }  # fmt: skip
+            )  # fmt: skip
+        transport = moved.loss if moved else torch.zeros_like(manifold)
+        found = of_batch(manifold, moved, self.temperature, points, tokens) if watch else {}
         return ConsistencyLosses(manifold, transport, self.weight * share * (reading.alpha * manifold + reading.beta * transport), found)
 
 
 def random_distances(labels: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
-    """(B, B) symmetric, 0 on the diagonal and uniform in [0, 2) beside it: those of a batch with these labels, in any order of batches.
+    """(B, B) symmetric, 0 on the diagonal and uniform in [0, 2) beside it: one matrix for a composition of a batch.
+
+    A batch of other labels has other distances, and hardly two batches of a training are composed alike: this target is a new one at every
+    step.
 
     Args:
-        labels: (B,) of the batch; the same labels give the same matrix.
+        labels: (B,) of the batch; in another order they have the same distances in that order (those of a label in theirs).
         seed: of the numbers.
     """
-    composition = keys(seed, 119, *labels.cpu().numpy())
-    places = np.arange(len(labels))
+    labels = labels.cpu().numpy()
+    order = np.argsort(labels, kind="stable")
+    composition, places = keys(seed, 119, *labels[order]), np.argsort(order)
     low, high = np.minimum(places[:, None], places), np.maximum(places[:, None], places)
     drawn = (keys(int(composition), low, high) >> np.uint64(11)) / 2.0**52
     np.fill_diagonal(drawn, 0)

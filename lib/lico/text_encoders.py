@@ -10,6 +10,8 @@ from torch import nn
 
 from lib.encoders.weights import weights_sha256
 
+ROWS_IN_ONE = 64  # of texts that begin alike: what attention costs grows with the square
+
 
 class TextEncoder(nn.Module, ABC):
     """A frozen text encoder, split where learned vectors enter.
@@ -44,8 +46,14 @@ class TextEncoder(nn.Module, ABC):
         """(...) token numbers -> (..., embedding_width), without their places."""
 
     @abstractmethod
-    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(n, L, embedding_width) and (n, L) bool, what is not padding -> (n, L, width). L may be below `longest`."""
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor, shared: int = 0) -> torch.Tensor:
+        """What comes out at every token, (n, L, width).
+
+        Args:
+            embeddings: (n, L, embedding_width); L may be below `longest`.
+            mask: (n, L) bool, what is not padding.
+            shared: so many positions at the beginning are the same in all rows, which can make it cheaper and changes nothing else.
+        """
 
     def train(self, mode: bool = True) -> "TextEncoder":
         """Always in eval mode: it is frozen."""
@@ -104,10 +112,27 @@ class ContrastiveText(TextEncoder):
     def embed(self, tokens):
         return self.token_embedding(tokens)
 
-    def forward(self, embeddings, mask):
+    def forward(self, embeddings, mask, shared=0):
         length = embeddings.shape[1]
         x = embeddings + self.positional_embedding[:length]
-        x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask[:length, :length]))
+        if shared and len(x) > 1:
+            return torch.cat([self._in_one_row(some, shared) for some in x.split(ROWS_IN_ONE)])
+        return self._through(x, self.attn_mask[:length, :length])
+
+    def _in_one_row(self, x, shared):
+        """Rows that begin alike, one after the other in one row whose beginning is there once: attention looks back only."""
+        count, length, _ = x.shape
+        own = torch.arange(count, device=x.device).repeat_interleave(length - shared)
+        place = torch.arange(length, device=x.device)
+        row = torch.cat([torch.full((shared,), -1, device=x.device), own])  # -1: of all rows
+        place = torch.cat([place[:shared], place[shared:].repeat(count)])
+        seen = ((row[:, None] == row) | (row == -1)) & (place <= place[:, None])
+        bias = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, -torch.inf)
+        found = self._through(torch.cat([x[0, :shared], x[:, shared:].flatten(0, 1)])[None], bias)[0]
+        return torch.cat([found[:shared].expand(count, -1, -1), found[shared:].unflatten(0, (count, length - shared))], 1)
+
+    def _through(self, x, bias):
+        x = self.ln_final(self.transformer(x, attn_mask=bias))
         if self.text_projection is None:
             return x
         return self.text_projection(x) if isinstance(self.text_projection, nn.Linear) else x @ self.text_projection
@@ -150,5 +175,5 @@ class HuggingFaceText(TextEncoder):
     def embed(self, tokens):
         return self.model.get_input_embeddings()(tokens)
 
-    def forward(self, embeddings, mask):
+    def forward(self, embeddings, mask, shared=0):  # attention looks both ways: what follows a beginning changes it
         return self.model(inputs_embeds=embeddings, attention_mask=mask.long()).last_hidden_state

@@ -7,10 +7,9 @@ Everything random belongs to (seed, step): with both weights 0 the weights are t
 import copy
 import math
 import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -23,69 +22,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from lib.attribution.sites import evaluating
-from lib.keyed_random import generator, keys
+from lib.keyed_random import keys
 from lib.lico import checkpoints
 from lib.lico.backbones import Backbone
+from lib.lico.batches import batches
 from lib.lico.loading import Loader
 from lib.lico.objective import Consistency
-from lib.lico.schedule import seven_sixteenths_cosine
+from lib.lico.plan import Plan
 from lib.lico.sham import Sham
 from lib.torch_threads import exactly
 
-SGD, ADAMW = "sgd", "adamw"
 AHEAD = 4  # batches loaded while another is computed, with an accelerator
 KEPT = 1000  # steps between two checkpoints
 THREADS = 1  # of a training on the processor: a second one hardly helps, and two trainings beside each other take as long as one
-FULL, PRECISIONS = "no", ("no", "bf16", "fp16")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast; the defaults are the paper's.
-
-    Args:
-        steps: of the optimiser.
-        batch_size: pictures a step; the paper has 128 for ImageNet and 64 else.
-        optimizer: "sgd" with `seven_sixteenths_cosine`, as in the paper, or "adamw" with one cycle.
-        learning_rate: eta_0 of the first, the peak of the second.
-        momentum: of SGD.
-        weight_decay: of either.
-        clip: largest norm of the gradient, 0: none.
-        average: decay of a moving average of the weights, which then are the result, with the last batch statistics (the released code:
-            0.999); 0: none.
-        precision: of the classifier: "no", or "bf16" or "fp16" on an accelerator that has it. Both losses are computed in full. One
-            process has one precision; accelerate refuses a second.
-        watch: diagnostics are recorded every so many steps, and good weights kept.
-
-    Raises:
-        ValueError: if a value is out of range.
-    """
-
-    steps: int
-    batch_size: int = 64
-    optimizer: str = SGD
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    clip: float = 0.0
-    average: float = 0.0
-    precision: str = FULL
-    watch: int = 50
-
-    def __post_init__(self):
-        if self.optimizer not in (SGD, ADAMW):
-            raise ValueError(f"optimizer: found {self.optimizer!r}; expected {SGD!r} or {ADAMW!r}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: found {self.precision!r}; expected one of {', '.join(PRECISIONS)}")
-        for name, least in (("steps", 1), ("batch_size", 2), ("watch", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: found {getattr(self, name)}; expected at least {least}")
-        for name, fine in (
-            ("learning_rate", 0 < self.learning_rate < math.inf), ("momentum", 0 <= self.momentum < 1),
-            ("weight_decay", 0 <= self.weight_decay < math.inf), ("clip", 0 <= self.clip < math.inf), ("average", 0 <= self.average < 1),
-        ):  # fmt: skip
-            if not fine:
-                raise ValueError(f"{name}: found {getattr(self, name)}; expected a number in its range")
 
 
 @dataclass(frozen=True)
@@ -126,110 +75,143 @@ def train(
         What is left. Numbers that are not finite, in the loss or in weights, end training with a warning, and the last good weights stay.
 
     Raises:
-        ValueError: if there are fewer pictures than one batch, one class only, a label is no whole number from 0, the device is another, or
-            the checkpoint is of another training.
+        ValueError: if there are fewer pictures than one batch, one class only, a label is no class of the backbone, there are texts of
+            more or fewer classes, the device is another, or the checkpoint is of another training.
         FloatingPointError: if there were no good weights: the first step already has numbers that are not finite.
     """
-    labels = _checked_labels(labels, plan)
+    labels = _checked_labels(labels, plan, backbone, consistency)
     if device not in ("", "cpu"):
         raise ValueError(f"device: found {device!r}; expected 'cpu', or '' for an accelerator where there is one")
     if consistency is not None and not (consistency.reading.alpha or consistency.reading.beta):
         consistency = None
-    home = next(backbone.module.parameters()).device
-    with exactly(THREADS), torch.random.fork_rng():
+    with exactly(THREADS), torch.random.fork_rng(), _brought_back(backbone.module, consistency):
         accelerator = Accelerator(cpu=device == "cpu" or not torch.cuda.is_available(), mixed_precision=plan.precision)
-        modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency])).to(accelerator.device)
-        parameters = [one for one in modules.parameters() if one.requires_grad]
-        of_backbone = [one for one in backbone.module.parameters() if one.requires_grad]
-        optimizer, schedule = _optimizer(parameters, plan)
-        optimizer = accelerator.prepare(optimizer)
-        moving = get_ema_multi_avg_fn(plan.average)
-        average = AveragedModel(backbone.module, multi_avg_fn=moving) if plan.average else None
-        modules.train()
-        watched, good, good_step, stopped, start = [], None, 0, "", 0
-        everything = nn.ModuleList([modules] + ([] if average is None else [average]))
-        under_way = (asdict(plan) | {"seed": seed, "pictures": len(labels)}, everything, optimizer, schedule)
-        if checkpoint is not None and (kept := checkpoints.load(checkpoint, *under_way)):
-            good, values = kept
-            start, watched, good_step = values["step"], values["watched"], values["good step"]
-            if values["scaler"]:
-                accelerator.scaler.load_state_dict(values["scaler"])
-        batches = _batches(load, labels, plan, seed, start=start, ahead=0 if accelerator.device.type == "cpu" else AHEAD)
-        for step, (x, y) in enumerate(tqdm(batches, name, plan.steps, initial=start, mininterval=1, leave=False), start):
-            watch = step % plan.watch == 0 or step == plan.steps - 1
-            x, y = x.to(accelerator.device), y.to(accelerator.device)
-            if not _finite(parameters):
-                stopped = f"weights after step {step - 1} of {plan.steps} are not finite"
+        training = _Training(backbone, consistency, labels, plan, seed, accelerator)
+        start = 0 if checkpoint is None else training.resume(checkpoint)
+        steps = batches(load, labels, plan, seed, start=start, ahead=0 if training.device.type == "cpu" else AHEAD)
+        for step, (x, y) in enumerate(tqdm(steps, name, plan.steps, initial=start, mininterval=1, leave=False), start):
+            training.stopped = training.take(step, x.to(training.device), y.to(training.device))
+            if training.stopped:
                 break
-            with accelerator.autocast():
-                maps, logits = _look(backbone, x, seed, step)
-            maps, logits = maps.float(), logits.float()
-            loss = task = cross_entropy(logits, y)
-            found = {"cross entropy": float(task.detach()), "task gradient": _length(task, of_backbone)} if watch else {}
-            if consistency is not None and _finite([maps, logits]):
-                losses = _added(consistency, maps, y, step, plan, seed, watch=watch)
-                loss = task + losses.total
-                if watch:
-                    found |= {"added gradient": _length(losses.total, of_backbone), **losses.diagnostics}
-            if not (_finite([maps, logits]) and torch.isfinite(loss)):
-                stopped = f"the loss at step {step} of {plan.steps} is {loss.item()}"
-                break
+            if checkpoint is not None and (step + 1) % KEPT == 0 and step + 1 < plan.steps:
+                training.keep(checkpoint, step + 1)
+        training.finish(name)
+    return Trained(backbone, pd.DataFrame(training.history), training.stopped)
+
+
+@contextmanager
+def _brought_back(module, consistency):
+    """Whatever happens, both end where the backbone came from: an encoder may stand behind other texts too."""
+    home = next(module.parameters()).device
+    try:
+        yield
+    finally:
+        for one in (module, consistency):
+            if one is not None:
+                one.to(home)
+
+
+def _identity(consistency):
+    """Plain values that tell a side of the texts from others, whatever their readings are called."""
+    if consistency is None:
+        return None
+    texts = sha256()
+    for name, value in consistency.text.named_buffers(recurse=False):
+        texts.update(f"{name} {tuple(value.shape)}".encode() + value.cpu().numpy().tobytes())
+    reading = {name: value for name, value in asdict(consistency.reading).items() if name != "name"}
+    return {"kind": type(consistency).__name__, "texts": texts.hexdigest(), "reading": reading}
+
+
+class _Training:
+    """What moves in a training, and how a step moves it."""
+
+    def __init__(self, backbone, consistency, labels, plan, seed, accelerator):
+        self.backbone, self.consistency, self.plan, self.seed, self.accelerator = backbone, consistency, plan, seed, accelerator
+        self.identity = asdict(plan) | {"seed": seed, "labels": sha256(labels.tobytes()).hexdigest(), "consistency": _identity(consistency)}
+        self.device = accelerator.device
+        self.modules = nn.ModuleList([backbone.module] + ([] if consistency is None else [consistency])).to(self.device).train()
+        self.parameters = [one for one in self.modules.parameters() if one.requires_grad]
+        self.of_backbone = [one for one in backbone.module.parameters() if one.requires_grad]
+        optimizer, self.schedule = plan.start(self.parameters)
+        self.optimizer = accelerator.prepare(optimizer)
+        averaging = get_ema_multi_avg_fn(plan.average)
+        self.average = AveragedModel(backbone.module, multi_avg_fn=averaging) if plan.average else None
+        self.history, self.stopped, self.good, self.good_step = [], "", None, 0
+
+    def take(self, step, x, y) -> str:
+        """Take a step; or say why not, and take none."""
+        if not _finite(self.parameters):
+            return self._not_finite(step - 1)
+        watch = step % self.plan.watch == 0 or step == self.plan.steps - 1
+        with self.accelerator.autocast():
+            maps, logits = _look(self.backbone, x, self.seed, step)
+        maps, logits = maps.float(), logits.float()
+        loss = task = cross_entropy(logits, y)
+        fine = _finite([maps, logits])
+        found = {"cross entropy": float(task.detach()), "task gradient": _length(task, self.of_backbone)} if watch else {}
+        if self.consistency is not None and fine:
+            try:
+                losses = _added(self.consistency, maps, y, step, self.plan, self.seed, watch=watch)
+            except FloatingPointError as error:
+                return f"at step {step} of {self.plan.steps}, {error}"
+            loss = task + losses.total
             if watch:
-                watched.append({"step": step, "rate": schedule.get_last_lr()[0], "loss": float(loss.detach()), **found})
-                good, good_step = _state(backbone.module), step
-            optimizer.zero_grad(set_to_none=True)
-            accelerator.backward(loss)
-            _take(optimizer, schedule, parameters, plan)
-            if consistency is not None:
-                consistency.temperature.hold()
-            if average is not None:
-                average.update_parameters(backbone.module)
-            if checkpoint is not None and (step + 1) % KEPT == 0 and step + 1 < plan.steps and _finite(parameters):
-                scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
-                values = {"step": step + 1, "watched": watched, "good step": good_step, "scaler": scaler}
-                checkpoints.save(checkpoint, *under_way, good=good, values=values)
-        if not stopped and not _finite(parameters):
-            stopped = f"weights after step {plan.steps - 1} of {plan.steps} are not finite"
-        if stopped and good is None:
-            raise FloatingPointError(f"{name}: {stopped}; expected finite numbers (lower the learning rate, alpha or beta?)")
-        if stopped:
-            warnings.warn(f"{name}: {stopped}; the weights before step {good_step} are kept", stacklevel=2)
-            backbone.module.load_state_dict(good)
-        elif average is not None:
-            backbone.module.load_state_dict(average.module.state_dict())
-        modules.to(home)
-        backbone.module.eval().requires_grad_(False)
-    return Trained(backbone, pd.DataFrame(watched), stopped)
+                found |= {"added gradient": _length(losses.total, self.of_backbone), **losses.diagnostics}
+        if not (fine and torch.isfinite(loss)):
+            return f"the loss at step {step} of {self.plan.steps} is {loss.item()}"
+        if watch:
+            self.history.append({"step": step, "rate": self.schedule.get_last_lr()[0], "loss": float(loss.detach()), **found})
+            self.good, self.good_step = _state(self.backbone.module), step
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        _update(self.optimizer, self.schedule, self.parameters, self.plan, clip=self.accelerator.clip_grad_norm_)
+        if self.consistency is not None:
+            self.consistency.temperature.hold()
+        if self.average is not None:
+            self.average.update_parameters(self.backbone.module)
+        return ""
 
+    def finish(self, name):
+        """Leave the backbone with its result: the last weights, their average, or the last good ones."""
+        if not self.stopped and not _finite(self.parameters):
+            self.stopped = self._not_finite(self.plan.steps - 1)
+        module = self.backbone.module
+        if self.stopped and self.good is None:
+            raise FloatingPointError(f"{name}: {self.stopped}; expected finite numbers (lower the learning rate, alpha or beta?)")
+        if self.stopped:
+            warnings.warn(f"{name}: {self.stopped}; the weights before step {self.good_step} are kept", stacklevel=3)
+            module.load_state_dict(self.good)
+        elif self.average is not None:
+            module.load_state_dict(self.average.module.state_dict())
+        module.eval().requires_grad_(False)
 
-def _batches(load, labels, plan, seed, *, start=0, ahead=0):
-    """Pictures and labels of every step, in order; so many batches are loaded by threads of their own while one is computed."""
+    def resume(self, path) -> int:
+        """Go back to where a checkpoint was written, if there is one: the next step."""
+        kept = checkpoints.load(path, *self._under_way())
+        if kept is None:
+            return 0
+        self.good, values = kept
+        self.history, self.good_step = values["watched"], values["good step"]
+        if isinstance(self.consistency, Sham):  # measured anew before every start, it may differ in the last digit
+            self.consistency.weight = values["weight"]
+        if values["scaler"]:
+            self.accelerator.scaler.load_state_dict(values["scaler"])
+        return values["step"]
 
-    def batch(step):
-        rows = batch_rows(len(labels), plan.batch_size, step, seed)
-        return load(rows, _generator(seed, step)), torch.from_numpy(labels[rows])
+    def keep(self, path, step):
+        """Write a checkpoint, unless the weights are no longer good."""
+        if _finite(self.parameters):
+            scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+            values = {"step": step, "watched": self.history, "good step": self.good_step, "scaler": scaler,
+                      "weight": getattr(self.consistency, "weight", None)}  # fmt: skip
+            checkpoints.save(path, *self._under_way(), good=self.good, values=values)
 
-    if not ahead:
-        yield from map(batch, range(start, plan.steps))
-        return
-    with ThreadPoolExecutor(ahead) as pool:
-        waiting = deque(pool.submit(batch, step) for step in range(start, min(start + ahead, plan.steps)))
-        for step in range(start, plan.steps):
-            if step + ahead < plan.steps:
-                waiting.append(pool.submit(batch, step + ahead))
-            yield waiting.popleft().result()
+    def _under_way(self):
+        moving = nn.ModuleList([self.modules] + ([] if self.average is None else [self.average]))
+        return self.identity, moving, self.optimizer, self.schedule
 
-
-def batch_rows(count: int, size: int, step: int, seed: int) -> np.ndarray:
-    """Rows of a step: every epoch goes through all pictures in an order of its own, and what does not fill a batch waits for another."""
-    epoch, place = divmod(step, count // size)
-    return np.sort(_order(count, seed, epoch)[place * size : (place + 1) * size])
-
-
-@lru_cache(maxsize=4)
-def _order(count, seed, epoch):
-    """Of all pictures; of a million it takes as long as loading a batch."""
-    return generator(seed, 115, epoch).permutation(count)
+    def _not_finite(self, step):
+        return f"weights after step {step} of {self.plan.steps} are not finite"
 
 
 def gradient_norms(
@@ -238,8 +220,8 @@ def gradient_norms(
 ) -> dict[str, float]:  # fmt: skip
     """Mean norm over the first steps of what each consistency adds to the gradient of the backbone, all at the same weights.
 
-    A copy of the backbone is trained with one of them, step by step as `train` does; nothing of the caller's is changed. This is what the
-    weight of a sham is set by.
+    A copy of the backbone is trained with one of them, step by step as `train` does, in full precision; nothing of the caller's is changed.
+    This is what the weight of a sham is set by.
 
     Args:
         backbone, load, labels, plan, seed: as in `train`; it runs where the backbone is.
@@ -250,16 +232,17 @@ def gradient_norms(
     Raises:
         FloatingPointError: if a norm is not finite.
     """
-    labels = _checked_labels(labels, plan)
+    for one in consistencies.values():
+        labels = _checked_labels(labels, plan, backbone, one)
     backbone = replace(backbone, module=copy.deepcopy(backbone.module).train())
     consistencies = {name: copy.deepcopy(one).train() for name, one in consistencies.items()}
     of_backbone = [one for one in backbone.module.parameters() if one.requires_grad]
     stepping = [*of_backbone, *(one for one in consistencies[trained].parameters() if one.requires_grad)]
-    optimizer, schedule = _optimizer(stepping, plan)
+    optimizer, schedule = plan.start(stepping)
     norms = {name: [] for name in consistencies}
     device = of_backbone[0].device
     with exactly(THREADS), torch.random.fork_rng():
-        for step, (x, y) in enumerate(_batches(load, labels, replace(plan, steps=min(steps, plan.steps)), seed)):
+        for step, (x, y) in enumerate(batches(load, labels, replace(plan, steps=min(steps, plan.steps)), seed)):
             x, y = x.to(device), y.to(device)
             maps, logits = _look(backbone, x, seed, step)
             loss = cross_entropy(logits, y)
@@ -271,7 +254,7 @@ def gradient_norms(
                 loss = loss + added if name == trained else loss
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            _take(optimizer, schedule, stepping, plan)
+            _update(optimizer, schedule, stepping, plan)
             consistencies[trained].temperature.hold()
     return {name: float(np.mean(values)) for name, values in norms.items()}
 
@@ -293,7 +276,7 @@ def predictions(backbone: Backbone, load: Loader, count: int, *, batch_size: int
     return np.concatenate(parts)
 
 
-def _checked_labels(labels, plan):
+def _checked_labels(labels, plan, backbone, consistency):
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise ValueError(f"labels: found {labels.dtype} of shape {labels.shape}; expected whole numbers from 0, (pictures,)")
@@ -301,20 +284,17 @@ def _checked_labels(labels, plan):
         raise ValueError(f"labels: found {len(labels)} pictures; expected at least one batch of {plan.batch_size}")
     if len(np.unique(labels)) < 2:
         raise ValueError(f"labels: found {len(np.unique(labels))} class; expected at least two")
+    classes = backbone.classes()
+    if labels.max() >= classes:
+        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to {classes - 1}, the classes of {backbone.name}")
+    if consistency is not None and consistency.text.count != classes:
+        raise ValueError(f"consistency: found texts of {consistency.text.count} classes; expected {classes}, those of {backbone.name}")
     return labels.astype(np.int64)
 
 
-def _optimizer(parameters, plan):
-    if plan.optimizer == ADAMW:
-        optimizer = torch.optim.AdamW(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.learning_rate, total_steps=plan.steps + 1, pct_start=0.15)
-    optimizer = torch.optim.SGD(parameters, plan.learning_rate, plan.momentum, weight_decay=plan.weight_decay)
-    return optimizer, seven_sixteenths_cosine(optimizer, plan.steps)
-
-
-def _take(optimizer, schedule, parameters, plan):
+def _update(optimizer, schedule, parameters, plan, *, clip=nn.utils.clip_grad_norm_):
     if plan.clip:
-        nn.utils.clip_grad_norm_(parameters, plan.clip)
+        clip(parameters, plan.clip)
     optimizer.step()
     schedule.step()
 
@@ -340,13 +320,9 @@ def _length(loss, parameters):
     return math.sqrt(sum(float(part.square().sum()) for part in parts if part is not None))
 
 
-def _generator(seed, step):
-    return torch.Generator().manual_seed(int(keys(seed, 118, step) >> np.uint64(1)))
-
-
 def _state(module):
     return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
 
 
 def _finite(tensors):
-    return all(bool(value.detach().isfinite().all()) for value in tensors)
+    return bool(torch.stack([value.detach().isfinite().all() for value in tensors]).all())

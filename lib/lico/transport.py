@@ -70,12 +70,13 @@ def sinkhorn(
             that never stops in single precision when N is large (specs/lico.md, 5.7).
 
     Raises:
-        ValueError: if shapes disagree, the cost is not finite, a problem has no point with mass, or a setting is out of range.
+        ValueError: if shapes disagree, a problem has no point with mass, or a setting is out of range.
+        FloatingPointError: if the cost is not finite.
     """
     if cost.ndim != 3 or not cost.numel():
         raise ValueError(f"cost: found shape {tuple(cost.shape)}; expected (problems, source points, target points), at least one of each")
     if not cost.isfinite().all():
-        raise ValueError(f"cost: found {int((~cost.isfinite()).sum())} values that are not finite; expected none")
+        raise FloatingPointError(f"cost: found {int((~cost.isfinite()).sum())} values that are not finite; expected none")
     for name, value, fine in (
         ("regularisation", regularisation, 0 < regularisation < math.inf),
         ("iterations", iterations, iterations >= 1), ("tolerance", tolerance, tolerance >= 0),
@@ -140,7 +141,8 @@ def transport_loss(
         gradient: False takes the cost without gradient too, as the released code does.
 
     Raises:
-        ValueError: if shapes disagree or a value is not finite.
+        ValueError: if shapes disagree.
+        FloatingPointError: if a value is not finite.
     """
     if maps.ndim != 3 or tokens.ndim != 3 or len(maps) != len(tokens) or maps.shape[2] != tokens.shape[2]:
         raise ValueError(f"maps, tokens: found shapes {tuple(maps.shape)} and {tuple(tokens.shape)}; expected (B, N, d) and (B, M, d)")

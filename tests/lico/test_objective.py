@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from lib.lico.controls import GivenText, one_hot_text, random_text, shuffled_names, uniform_text
+from lib.lico.controls import GivenText, as_long_as, one_hot_text, random_text, shuffled_names, uniform_text
 from lib.lico.diagnostics import mean_cosine
 from lib.lico.manifold import distances, log_similarities, matching_loss
 from lib.lico.mapping import mapping_net
 from lib.lico.objective import Consistency
-from lib.lico.prompts import Prompts
-from lib.lico.readings import ALL, CODE24A, CODE24B, MEANS, PAPER, PLACES, READINGS, ROLLED, Reading
+from lib.lico.prompts import Prompts, TextFeatures
+from lib.lico.readings import ALL, CODE24A, CODE24B, FLAT, MEANS, PAPER, PLACES, READINGS, ROLLED, Reading
 from lib.lico.schedule import seven_sixteenths_cosine
+from lib.lico.sham import Sham, random_distances
 from lib.lico.transport import transport_loss
 from tests.lico.conftest import NAMES
 
@@ -44,6 +45,31 @@ def test_every_reading_runs_and_trains_what_it_should(encoder, name):
     assert maps.grad.abs().max() > 0
     assert both.text.contexts.grad.abs().max() > 0
     assert all(np.isfinite(value) for value in losses.diagnostics.values())
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_only_classes_of_the_batch_go_through_the_encoder_and_nothing_else_changes(encoder, name, monkeypatch):
+    both = consistency(encoder, READINGS[name].but(contexts=3, own_context=False))
+    labels, maps, seen = torch.tensor([2, 0, 2, 0, 2]), drawn(5, *SHAPE), []
+    run = type(encoder).forward
+    monkeypatch.setattr(type(encoder), "forward", lambda self, x, *rest: seen.append(len(x)) or run(self, x, *rest))
+    some = both(maps, labels).total
+    everything = both.text()
+    monkeypatch.setattr(Prompts, "forward", lambda self, order=None, classes=None: everything.of(classes))
+    np.testing.assert_allclose(some.detach(), both(maps, labels).total.detach(), rtol=1e-5)
+    assert seen[0] == (len(NAMES) if READINGS[name].tokens == ALL else 2)
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_a_batch_of_one_class_is_matched_to_texts_that_are_all_alike(encoder, name):
+    both, labels, maps = consistency(encoder, READINGS[name].but(contexts=3)), torch.ones(5, dtype=torch.int64), drawn(5, *SHAPE)
+    found = both(maps, labels)
+    reading = both.reading
+    if reading.manifold == FLAT and not reading.floored:
+        alike = log_similarities(torch.zeros(5, 5), both.temperature.scale)
+        pictures = log_similarities(distances(maps.flatten(2)), both.temperature.scale)
+        assert float(found.manifold.detach()) == pytest.approx(float(matching_loss(pictures, alike).detach()), rel=1e-5)
+    assert found.total.isfinite()
 
 
 def test_gradients_are_the_same_to_the_last_bit_with_several_threads():
@@ -155,6 +181,52 @@ def test_uniform_texts_tell_no_class():
     found = uniform_text(4, 3, 16)
     assert (found.tokens == found.tokens[:1]).all()
     assert (found.summary == found.summary[:1]).all()
+    both = Consistency(GivenText(found), SHAPE, PAPER.but(dropout=0.0))
+    assert float(distances(both.mapping(both.text().tokens).detach()).max()) == 0  # nor does the mapping net
+
+
+def test_controls_are_as_long_as_texts(encoder):
+    texts = Prompts(encoder, NAMES, contexts=3)()
+    found = as_long_as(random_text(7, 5, 11), texts)
+    assert float(found.tokens.detach().norm(dim=2).std()) < 1e-5
+    for one, of_texts in ((found.tokens[0, 0], texts.tokens[texts.mask]), (found.summary[0], texts.summary)):
+        assert float(one.detach().norm()) == pytest.approx(float(of_texts.detach().square().sum(1).mean().sqrt()), rel=1e-5)
+
+
+def test_a_sham_has_both_losses_towards_random_targets():
+    maps, reading = drawn(5, *SHAPE), PAPER.but(alpha=2.0, beta=0.5)
+    sham = Sham(4, 7, SHAPE, reading, weight=3.0, seed=1)
+    found = sham(maps, LABELS, share=0.25, watch=True)
+    between = distances(maps.flatten(2)), random_distances(LABELS, seed=1).float()
+    manifold = matching_loss(*(log_similarities(one, 1 / reading.initial) for one in between))
+    tokens = random_text(4, 7, 16, seed=1).tokens
+    transport = transport_loss(maps.flatten(2), tokens[LABELS], mask_dead=False).loss
+    assert float(found.manifold) == pytest.approx(float(manifold), rel=1e-5)
+    assert float(found.transport) == pytest.approx(float(transport), rel=1e-5)
+    assert float(found.total) == pytest.approx(3.0 * 0.25 * (2.0 * float(manifold) + 0.5 * float(transport)), rel=1e-5)
+    of_lico = Consistency(GivenText(random_text(4, 7, 16)), SHAPE, reading)(maps, LABELS, watch=True)
+    assert found.diagnostics.keys() == of_lico.diagnostics.keys()
+
+
+def test_random_distances_belong_to_the_composition_of_a_batch():
+    labels, order = torch.tensor([4, 0, 2, 7]), torch.tensor([2, 0, 3, 1])
+    assert torch.equal(random_distances(labels[order]), random_distances(labels)[order][:, order])
+
+
+def test_what_was_not_computed_is_no_number(encoder):
+    maps = drawn(5, *SHAPE)
+    maps[:, 0] = 0
+    found = consistency(encoder, PAPER.but(contexts=3, beta=0.0))(maps, LABELS, watch=True).diagnostics
+    assert np.isnan(found["error"])
+    assert np.isnan(found["iterations"])
+    assert found["dead"] == pytest.approx(1 / 6)
+
+
+def test_the_cosine_of_tokens_is_that_without_dropout():
+    same = TextFeatures(torch.ones(4, 3, 16), torch.ones(4, 3, dtype=torch.bool), torch.ones(4, 16))
+    both = Consistency(GivenText(same), SHAPE, PAPER).train()
+    assert both(drawn(5, *SHAPE), LABELS, watch=True).diagnostics["token cosine"] == pytest.approx(1, abs=1e-5)
+    assert both.mapping.training
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
@@ -211,11 +283,15 @@ def test_the_mapping_net_is_that_of_the_code():
     (drawn(5, *SHAPE), LABELS + 1, "labels: found 1 to 4; expected 0 to 3"),
     (drawn(5, *SHAPE), LABELS - 1, "labels: found -1 to 2"),
     (drawn(1, *SHAPE), LABELS[:1], "at least two samples"),
-    (drawn(5, *SHAPE) * torch.nan, LABELS, "not finite"),
 ])  # fmt: skip
 def test_bad_batches_are_named(encoder, maps, labels, message):
     with pytest.raises(ValueError, match=message):
         consistency(encoder, PAPER.but(contexts=3))(maps, labels)
+
+
+def test_maps_that_are_not_finite_are_named(encoder):
+    with pytest.raises(FloatingPointError, match="not finite"):
+        consistency(encoder, PAPER.but(contexts=3))(torch.full((5, *SHAPE), torch.nan), LABELS)
 
 
 def test_maps_of_one_place_are_refused(encoder):

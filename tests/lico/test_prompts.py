@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib.encoders.small_clip import CutTokenizer, small_clip
-from lib.lico import text_sources
+from lib.lico import text_encoders, text_sources
 from lib.lico.prompts import FRONT, MIDDLE, Prompts, TextFeatures, check_names
 from lib.lico.text_encoders import ContrastiveText
 from tests.lico.conftest import NAMES
@@ -121,6 +121,46 @@ def test_what_frozen_contexts_give_is_computed_once(encoder, monkeypatch):
     assert prompts(torch.tensor([2, 1, 0])) is first
 
 
+def test_what_is_kept_of_frozen_contexts_is_that_of_the_contexts_as_they_are(encoder):
+    prompts, other = (Prompts(encoder, NAMES, contexts=3, learnable=False, seed=seed) for seed in (0, 1))
+    first = prompts()
+    prompts.load_state_dict(other.state_dict())
+    assert not torch.equal(prompts().summary, first.summary)
+    assert torch.equal(prompts().summary, other().summary)
+
+
+def test_what_all_prompts_begin_with_is_run_once_and_nothing_else_changes(encoder, monkeypatch):
+    prompts, lengths = Prompts(encoder, NAMES, contexts=3), []
+    run = encoder.transformer.forward
+    monkeypatch.setattr(encoder.transformer, "forward", lambda x, **mask: lengths.append(tuple(x.shape[:2])) or run(x, **mask))
+    found = prompts()
+    weights = torch.linspace(-1, 1, found.tokens.numel()).reshape(found.tokens.shape)
+    together = torch.autograd.grad((found.tokens * weights).sum() + found.summary.sum(), prompts.contexts)[0]
+    monkeypatch.setattr(prompts, "_shared", 0)
+    expected = prompts()
+    alone = torch.autograd.grad((expected.tokens * weights).sum() + expected.summary.sum(), prompts.contexts)[0]
+    longest = lengths[1][1]
+    assert lengths == [(1, 4 + len(NAMES) * (longest - 4)), (len(NAMES), longest)]  # begin and three contexts are shared
+    for name in ("tokens", "summary"):
+        np.testing.assert_allclose(getattr(found, name).detach(), getattr(expected, name).detach(), atol=5e-6)
+    np.testing.assert_allclose(together, alone, atol=1e-5 * float(alone.abs().max()))
+
+
+def test_many_prompts_are_run_in_several_rows(encoder, monkeypatch):
+    expected = Prompts(encoder, NAMES, contexts=3)().tokens.detach()
+    monkeypatch.setattr(text_encoders, "ROWS_IN_ONE", 2)
+    np.testing.assert_allclose(Prompts(encoder, NAMES, contexts=3)().tokens.detach(), expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"own_context": True}, {"learnable": False}])
+def test_classes_that_are_asked_for_have_what_they_have_among_all(encoder, settings):
+    prompts, chosen = Prompts(encoder, NAMES, contexts=3, **settings), torch.tensor([2, 0])
+    everything, some = prompts(), prompts(classes=chosen)
+    for name in ("tokens", "mask", "summary"):
+        np.testing.assert_allclose(getattr(some, name).detach(), getattr(everything, name)[chosen].detach(), atol=5e-6)
+    np.testing.assert_allclose(prompts.rolled([0, 2], chosen).detach(), prompts.rolled([0, 2])[chosen].detach(), atol=5e-6)
+
+
 def test_one_seed_gives_one_start(encoder):
     one, same, other = (Prompts(encoder, NAMES, contexts=3, seed=seed).contexts for seed in (0, 0, 1))
     assert torch.equal(one, same)
@@ -159,11 +199,20 @@ def test_names_must_be_those_of_the_data_in_their_order():
 @pytest.mark.parametrize(("tokens", "mask", "summary", "message"), [
     (torch.zeros(2, 3, 4), torch.ones(2, 2, dtype=torch.bool), torch.zeros(2, 4), "found shapes"),
     (torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, 4), "found 2 classes without a token"),
-    (torch.full((2, 3, 4), torch.nan), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 4), "not finite"),
 ])  # fmt: skip
 def test_bad_features_are_named(tokens, mask, summary, message):
     with pytest.raises(ValueError, match=message):
         TextFeatures(tokens, mask, summary)
+
+
+def test_features_that_are_not_finite_are_named():
+    with pytest.raises(FloatingPointError, match="tokens, summary: found values that are not finite"):
+        TextFeatures(torch.full((2, 3, 4), torch.nan), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 4))
+
+
+def test_names_that_are_the_same_to_the_encoder_are_refused(encoder):
+    with pytest.raises(ValueError, match=f"found '{NAMES[0]}' and '{NAMES[0]} ', the same tokens"):
+        Prompts(encoder, [*NAMES, f"{NAMES[0]} "])
 
 
 def test_middle_and_front_are_other_prompts(encoder):

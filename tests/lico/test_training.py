@@ -15,12 +15,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from lib.encoders.wide_networks import activation_first_resnet18, wide_resnet
 from lib.lico import training
 from lib.lico.backbones import Backbone, backbone
+from lib.lico.batches import batch_rows, batches
 from lib.lico.controls import GivenText, random_text
+from lib.lico.export import export
 from lib.lico.objective import Consistency
+from lib.lico.plan import Plan
 from lib.lico.prompts import Prompts
 from lib.lico.readings import PAPER
 from lib.lico.sham import Sham, random_distances
-from lib.lico.training import Plan, _batches, accuracy, batch_rows, gradient_norms, predictions, train
+from lib.lico.training import accuracy, gradient_norms, predictions, train
 from tests.lico.conftest import NAMES
 
 COUNT = 96
@@ -203,6 +206,25 @@ def test_prompts_that_are_not_finite_stop_training(encoder):
     with pytest.warns(UserWarning, match="weights after step 3 of 6 are not finite; the weights before step 2 are kept"):
         found = train(tiny(), load_until, LABELS, PLAN, consistency=both)
     assert found.stopped
+
+
+@pytest.mark.parametrize("alpha", [10.0, 0.0])
+def test_texts_that_overflow_stop_training_and_the_last_good_weights_stay(encoder, alpha):
+    both = side(encoder, MILD.but(alpha=alpha))
+
+    def load_until(rows, generator):
+        load_until.calls += 1
+        if load_until.calls == 5:
+            with torch.no_grad():
+                both.mapping[0].weight.fill_(1e25)
+                both.mapping[3].weight.fill_(1e25)
+        return load(rows, generator)
+
+    load_until.calls = 0
+    with pytest.warns(UserWarning, match=r"at step 4 of 6, .* not finite; expected none; the weights before step 2 are kept"):
+        found = train(tiny(), load_until, LABELS, PLAN, consistency=both)
+    assert found.stopped
+    assert all(value.isfinite().all() for value in found.backbone.module.state_dict().values())
 
 
 def test_the_temperature_is_held_after_every_step(encoder, monkeypatch):
@@ -427,8 +449,8 @@ def test_batches_are_the_same_when_they_are_loaded_ahead():
         threads.add(threading.get_ident())
         return load(rows, generator)
 
-    one_by_one = list(_batches(load, LABELS, PLAN, 3))
-    ahead = list(_batches(watched, LABELS, PLAN, 3, ahead=4))
+    one_by_one = list(batches(load, LABELS, PLAN, 3))
+    ahead = list(batches(watched, LABELS, PLAN, 3, ahead=4))
     assert threading.get_ident() not in threads
     assert len(one_by_one) == len(ahead) == PLAN.steps
     for (x, y), (also_x, also_y) in zip(one_by_one, ahead, strict=True):
@@ -441,7 +463,7 @@ def test_what_goes_wrong_in_loading_ahead_is_said():
         raise OSError("a broken picture")
 
     with pytest.raises(OSError, match="a broken picture"):
-        next(_batches(fails, LABELS, PLAN, 0, ahead=2))
+        next(batches(fails, LABELS, PLAN, 0, ahead=2))
 
 
 @pytest.mark.parametrize("plan", [{"average": 0.9}, {"optimizer": "adamw", "learning_rate": 0.01}])
@@ -479,12 +501,82 @@ def test_a_checkpoint_of_another_training_is_refused(encoder, tmp_path, monkeypa
 
     with pytest.raises(KeyboardInterrupt):
         train(tiny(), stops, LABELS, PLAN, consistency=side(encoder), checkpoint=path)
-    with pytest.raises(ValueError, match="checkpoint: found a training of other modules"):
+    with pytest.raises(ValueError, match=r"checkpoint: found a training with consistency .*; expected None"):
         train(tiny(), load, LABELS, PLAN, checkpoint=path)
+    with pytest.raises(ValueError, match=r"checkpoint: found a training with consistency .*'alpha': 10.0.*; expected .*'alpha': 0.5"):
+        train(tiny(), load, LABELS, PLAN, consistency=side(encoder, MILD.but(alpha=0.5)), checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint: found a training with labels"):
+        train(tiny(), load, (LABELS + 1) % 4, PLAN, consistency=side(encoder), checkpoint=path)
+    larger = tiny()
+    larger.module.more = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="checkpoint: found a training of other modules"):
+        train(larger, load, LABELS, PLAN, consistency=side(encoder), checkpoint=path)
     with pytest.raises(ValueError, match=r"checkpoint: found a training with seed 0 in .*; expected 1"):
         train(tiny(), load, LABELS, PLAN, consistency=side(encoder), seed=1, checkpoint=path)
     with pytest.raises(ValueError, match=r"checkpoint: found a training with learning_rate .* expected 0.5"):
         train(tiny(), load, LABELS, replace(PLAN, learning_rate=0.5), consistency=side(encoder), checkpoint=path)
+
+
+def test_a_checkpoint_knows_its_texts_and_not_what_a_reading_is_called(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "KEPT", 2)
+    path = tmp_path / "training.safetensors"
+
+    def of(seed=0, name="mine"):
+        return Consistency(GivenText(random_text(4, 3, 16, seed=seed)), tiny().shape(), MILD.but(name=name))
+
+    def stops(rows, generator):
+        if path.exists():
+            raise KeyboardInterrupt
+        return load(rows, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), stops, LABELS, PLAN, consistency=of(), checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint: found a training with consistency"):
+        train(tiny(), load, LABELS, PLAN, consistency=of(seed=1), checkpoint=path)
+    resumed = train(tiny(), load, LABELS, PLAN, consistency=of(name="the same under another name"), checkpoint=path)
+    assert same(state(resumed.backbone.module), state(train(tiny(), load, LABELS, PLAN, consistency=of()).backbone.module))
+
+
+def test_a_sham_goes_on_with_the_weight_it_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "KEPT", 2)
+    path = tmp_path / "training.safetensors"
+
+    def stops(rows, generator):
+        if path.exists():
+            raise KeyboardInterrupt
+        return load(rows, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), stops, LABELS, PLAN, consistency=Sham(4, 5, tiny().shape(), MILD, weight=2.0), checkpoint=path)
+    measured_again = Sham(4, 5, tiny().shape(), MILD, weight=2.0 + 1e-7)
+    resumed = train(tiny(), load, LABELS, PLAN, consistency=measured_again, checkpoint=path)
+    whole = train(tiny(), load, LABELS, PLAN, consistency=Sham(4, 5, tiny().shape(), MILD, weight=2.0))
+    assert measured_again.weight == 2.0
+    assert same(state(resumed.backbone.module), state(whole.backbone.module))
+
+
+def test_batches_of_one_class_are_trained_on(encoder):
+    labels = np.where(np.arange(COUNT) % 32 == 0, 1, 0)  # most batches of four have one class
+    found = train(tiny(), load, labels, replace(PLAN, batch_size=4), consistency=side(encoder))
+    assert not found.stopped
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(tmp_path):
+    path = export(train(tiny(), load, LABELS, PLAN).backbone, tmp_path / "classifier.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="checkpoint: found a file of something else"):
+        train(tiny(), load, LABELS, PLAN, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_labels_and_texts_are_those_of_the_classes_of_the_backbone(encoder):
+    with pytest.raises(ValueError, match="labels: found 0 to 4; expected 0 to 3, the classes of tiny"):
+        train(tiny(), load, LABELS + (LABELS == 3), PLAN)
+    more = Consistency(GivenText(random_text(5, 3, 16)), tiny().shape(), MILD)
+    with pytest.raises(ValueError, match="consistency: found texts of 5 classes; expected 4"):
+        train(tiny(), load, LABELS, PLAN, consistency=more)
+    with pytest.raises(ValueError, match="consistency: found texts of 5 classes; expected 4"):
+        gradient_norms(tiny(), load, LABELS, PLAN, {"lico": side(encoder), "other": more}, trained="lico")
 
 
 @pytest.mark.parametrize("kept", [0, 100])

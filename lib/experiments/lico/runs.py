@@ -1,5 +1,6 @@
 """Classifiers of every arm and seed, trained once and kept; and the settings of those that are tuned."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -25,10 +26,11 @@ from lib.lico.backbones import BACKBONES, Backbone, backbone
 from lib.lico.export import export, restore
 from lib.lico.loading import Loader, loader
 from lib.lico.objective import Consistency
+from lib.lico.plan import Plan
 from lib.lico.readings import PAPER, Reading
 from lib.lico.sham import Sham
 from lib.lico.temperature import LOG_SCALE
-from lib.lico.training import Plan, Trained, accuracy, gradient_norms, train
+from lib.lico.training import Trained, accuracy, gradient_norms, train
 from lib.paths import CACHE
 from lib.statistics import Estimate, paired_difference, student_mean
 
@@ -160,10 +162,13 @@ def _side(setting, arm, network, seed):
         return None
     if arm.text != SHAM:
         return side_for(arm)
+    def there(module):  # a copy: the encoder is behind other texts too
+        return copy.deepcopy(module).to(DEVICE)
+
     side = side_for(arm)
     norms = gradient_norms(
-        network, setting.augmented(), setting.task.train.labels, setting.plan, {NAMES: side_for(replace(arm, text=NAMES)), SHAM: side},
-        trained=NAMES, steps=MATCHED_STEPS, seed=seed,
+        replace(network, module=there(network.module)), setting.augmented(), setting.task.train.labels, setting.plan,
+        {NAMES: there(side_for(replace(arm, text=NAMES))), SHAM: there(side)}, trained=NAMES, steps=MATCHED_STEPS, seed=seed,
     )  # fmt: skip
     side.weight = norms[NAMES] / norms[SHAM] if norms[SHAM] else 0.0
     return side
