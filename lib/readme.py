@@ -36,7 +36,8 @@ def claims_table(number: str, root: Path = ROOT) -> str:
         file = root / "data" / "results" / profile / f"{number}_claims.csv"
         if file.exists():
             one = pd.read_csv(file, keep_default_na=False).set_index("claim")
-            columns.setdefault("in the paper", one["in the paper"])
+            said = pd.concat([columns.get("in the paper"), one["in the paper"]])
+            columns["in the paper"] = said[~said.index.duplicated()]
             columns[f"`{profile}`"] = one["verdict"] + (": " + one["here (95 % CI)"]).where(one["here (95 % CI)"] != "", "")
     return pd.concat(columns, axis=1).fillna("").reset_index(names="claim").to_markdown(index=False) if columns else ""
 
@@ -62,6 +63,9 @@ def speed_table(root: Path = ROOT) -> str:
         "attribution_scores": {
             "what": "attribution", "pictures": "pictures", "against": "against", "seconds": "seconds", "their_seconds": "theirs",
             "ratio": "ratio", "goal": "goal",
+        },
+        "lico": {
+            "what": "LICO", "against": "against", "seconds": "seconds", "their_seconds": "theirs", "ratio": "ratio", "goal": "goal",
         },
         "scenes_rendering": {
             "size": "scenes of so many pixels a side", "batch": "drawn at a time", "pictures_a_minute": "pictures a minute on one core",

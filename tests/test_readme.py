@@ -58,3 +58,15 @@ def test_verdicts_of_all_profiles_stand_side_by_side(tmp_path):
     assert "`cifar10`" not in table
     assert "holds: 0.10 [0.05, 0.20]" in table
     assert "fails: 0.10 [0.05, 0.20]" in table
+
+
+def test_a_claim_of_one_profile_says_what_the_paper_says(tmp_path):
+    header = "claim,in the paper,holds if,here (95 % CI),n,verdict\n"
+    for profile, claim in (("quick", "first"), ("study", "second")):
+        folder = tmp_path / "data" / "results" / profile
+        folder.mkdir(parents=True)
+        (folder / "04_claims.csv").write_text(f"{header}{claim},said of the {claim},above 0,,,not testable here\n")
+    rows = readme.claims_table("04", tmp_path).splitlines()[2:]
+    assert [[cell.strip() for cell in row.split("|")[1:3]] for row in rows] == [
+        ["first", "said of the first"], ["second", "said of the second"],
+    ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import shutil
 from functools import partial
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,21 +21,24 @@ from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Ar
 from lib.experiments.lico.background import pull_beside, reliance
 from lib.experiments.lico.data import balanced, task
 from lib.experiments.lico.defects import defects
+from lib.experiments.lico.dropout import texts_told_apart
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
-from lib.experiments.lico.published import arithmetic, gains
+from lib.experiments.lico.published import arithmetic, gains, with_ours
 from lib.experiments.lico.runs import chosen_of, names_against, ranked, texts_to_tune
-from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, maps_of_labels, typical_pictures
+from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, maps_of_labels, names_beside, typical_pictures
 from lib.experiments.lico.sanity import cascaded, similarity_under_cascade, under_cascade
-from lib.experiments.lico.show import saliency_sheet
+from lib.experiments.lico.show import look_of, saliency_sheet, told_by_all
 from lib.experiments.lico.side_by_side import work_beside
 from lib.lico import text_sources, training
 from lib.lico.backbones import Backbone
 from lib.lico.controls import GivenText
 from lib.lico.loading import BOTH, CROPPED, CUT, FLIPPED, loader
+from lib.lico.plan import Plan
+from lib.lico.prompts import Prompts
 from lib.lico.readings import PAPER, READINGS
 from lib.lico.temperature import LOG_SCALE
 from lib.lico.text_encoders import ContrastiveText
-from lib.lico.training import Plan, gradient_norms
+from lib.lico.training import gradient_norms
 from lib.measures.map_similarity import rank_similarity
 from lib.paths import REPORTED
 from lib.saliency_metrics import equivariance
@@ -90,10 +92,11 @@ def test_arms_are_what_their_names_say():
         arms_of(["best"], tuned)
 
 
-def test_ablations_change_one_thing_of_the_paper():
+def test_ablations_change_one_thing_of_the_paper_or_of_its_milder_setting():
+    fields = [field for field in vars(PAPER) if field != "name"]
     for name, reading in ABLATIONS.items():
-        changed = [field for field in vars(PAPER) if getattr(reading, field) != getattr(PAPER, field)]
-        assert len(changed) == 1 + (name == "warm-up, beta 0.1"), name
+        base = PAPER if name in ("MM only", "OT only", "beta 0.01", "beta 0.1") else ABLATIONS["beta 0.1"]
+        assert sum(getattr(reading, field) != getattr(base, field) for field in fields) == 1, name
 
 
 def test_the_grid_is_that_of_the_spec():
@@ -106,9 +109,12 @@ def test_the_grid_is_that_of_the_spec():
 
 
 @pytest.mark.parametrize("text", ["random text", "one-hot", "uniform"])
-def test_controls_have_no_prompts(text):
-    side = side_of(Arm(text, PAPER, text), SimpleNamespace(width=8), ["a", "b", "c"], (4, 3, 3))
+def test_controls_have_no_prompts_and_are_as_long(text):
+    names, encoder = ["red star", "blue star", "red square"], text_sources.load("local:clip")
+    side = side_of(Arm(text, PAPER, text), encoder, names, (4, 3, 3), stop="")
     assert isinstance(side.text, GivenText)
+    found, expected = (one.tokens[one.mask].square().sum(1).mean() for one in (side.text(), Prompts(encoder, names, stop="")()))
+    assert float(found) == pytest.approx(float(expected.detach()), rel=1e-4)
     losses = side(torch.rand(6, 4, 3, 3), torch.tensor([0, 1, 2, 0, 1, 2]))
     assert float(losses.total.detach()) > 0
 
@@ -585,6 +591,55 @@ def test_nothing_in_common_is_no_row_and_no_picture():
     assert {"arm", "map", "metric"} <= set(found)
     assert set(found[["difference", "low", "high"]].dtypes.astype(str)) == {"float64"}
     assert typical_pictures(table, arms=["CE", "paper"], name="RISE", seed=0) == []
+
+
+def test_numbers_of_this_run_stand_beside_the_published_ones_in_per_cent():
+    accuracies = pd.DataFrame({"arm": ["CE", "CE", "paper", "paper"], "accuracy": [0.5, 0.7, 0.4, 0.6]})
+    saliency = pd.DataFrame({"arm": ["CE", "paper"], "map": "RISE", "overall": [0.2, 0.3]})
+    found = with_ours(arithmetic(pd.read_csv(REPORTED / "lico.csv")), accuracies, saliency, data="scenes")
+    ours = found[(found.study == "here") & (found.explainer == "RISE")].iloc[0]
+    assert ours[["accuracy, plain", "accuracy, LICO", "accuracy, gain"]].tolist() == [60, 50, -10]
+    assert ours[["overall, plain", "overall, LICO", "overall, gain"]].tolist() == [20, 30, 10]
+    theirs = found[(found.study == "authors") & (found.data == "CIFAR-10") & (found.explainer == "RISE")].iloc[0]
+    assert theirs["overall, plain"] == pytest.approx(41.17)  # printed as 41.11
+    assert found[(found.study == "here") & (found.explainer == "Grad-CAM")]["overall, plain"].isna().all()
+
+
+def test_names_are_set_beside_each_control_that_is_there():
+    values = {"CE": 0.0, TUNED: 2.0, "sham": 1.5, "one-hot": 3.0}
+    rows = [{"arm": arm, "seed": seed, "picture": picture, "map": "RISE", "right": True} | dict.fromkeys(METRICS, value + picture / 10)
+            for arm, value in values.items() for seed in (0, 1) for picture in range(10)]  # fmt: skip
+    found = names_beside(pd.DataFrame(rows))
+    assert set(found["control"]) == {"sham", "one-hot"}
+    assert set(found["arm"]) == {TUNED}
+    for control, value in (("sham", 0.5), ("one-hot", -1.0)):
+        np.testing.assert_allclose(found.loc[found["control"] == control, "difference"], value)
+    assert names_beside(pd.DataFrame([row for row in rows if row["arm"] == "CE"])).empty
+
+
+def test_lines_of_arms_that_the_text_speaks_of_are_in_colour_and_the_others_are_named_once():
+    look = look_of(["CE", "r2", "sham", "one-hot"])
+    assert len({one["color"] for one in look.values()}) == 3
+    assert [one["label"] for one in look.values()] == ["CE", "other arms", "sham", "_"]
+
+
+def test_what_some_seeds_only_can_tell_has_no_interval():
+    table = pd.DataFrame({"difference": [1.0, 2.0], "low": 0.5, "high": 2.5, "seeds": [3, 2]})
+    found = told_by_all(table, 3)
+    assert found["low"].isna().tolist() == found["high"].isna().tolist() == [False, True]
+    assert table["low"].notna().all()
+
+
+def test_with_dropout_all_texts_push_alike_and_without_it_they_do_not(setting):
+    found = texts_told_apart(setting, draws=2)
+    assert found["text"].tolist() == 2 * ["names", "shuffled names", "random text", "one-hot", "uniform"]
+    found = found.set_index(["dropout", "text"])
+    assert found.loc[(0.0, "names"), "cosine"] == pytest.approx(1, abs=1e-4)
+    assert found.loc[(0.0, "uniform"), "distance"] == pytest.approx(0, abs=1e-6)
+    assert found.loc[(0.5, "uniform"), "distance"] > 0.5
+    for text in ("uniform", "random text", "one-hot", "shuffled names"):
+        assert found.loc[(0.0, text), "cosine"] < found.loc[(0.0, "names"), "cosine"] - 0.01
+    assert found.loc[0.5, "cosine"].max() - found.loc[0.5, "cosine"].min() < 0.1
 
 
 def test_a_sheet_has_a_row_for_each_arm():

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.experiments.lico import claims
-from lib.experiments.lico.saliency import METRICS
+from lib.experiments import lico
+from lib.experiments.lico.saliency import METRICS, names_beside
 
 ARMS = ["CE", "paper", "tuned", "sham"]
 ACCURACY = {"CE": 0.9, "paper": 0.6, "tuned": 0.95, "sham": 0.95}
@@ -34,6 +34,7 @@ def tables(seeds=(0, 1, 2), arms=ARMS):
         "answers": answers(seeds, arms), "judged": judged, "history": history,
         "weights": pd.DataFrame({"arm": arms, "parameters": 100}),
         "limited": pd.concat([answers(seeds, arms[:3]).assign(labels=count) for count in (20, 40)]),
+        "longer": answers(seeds, arms[:3]),
         "relied": pd.DataFrame({"arm": ["paper", "tuned"], "difference": -0.2, "low": [-0.3, np.nan], "high": -0.1, "seeds": [3, 0]}),
         "released": pd.DataFrame({"error": ["plan and cost are both computed without gradient"], "wrong": [0.0]}),
     }  # fmt: skip
@@ -45,6 +46,10 @@ def answers(seeds=(0, 1, 2), arms=ARMS, count=200):
     return rows.assign(right=rows["picture"] < rows["arm"].map(ACCURACY) * count)
 
 
+def claims(settings, **found):
+    return lico.claims(settings, names=names_beside(found["judged"]), **found)
+
+
 def verdicts(found):
     return {one.claim: one.verdict for one in found}
 
@@ -53,13 +58,14 @@ def test_better_holds_and_worse_fails():
     found = verdicts(claims(settings(), **tables()))
     assert found["LICO, paper, is more accurate (C2)"] == "fails"
     assert found["LICO, tuned, is more accurate (C2)"] == "holds"
-    assert found["LICO, paper, has better Grad-CAM maps by insertion - deletion (C1)"] == "fails"
-    assert found["LICO, tuned, has better RISE maps by insertion - deletion (C1)"] == "holds"
-    assert found["its Grad-CAM maps lie more on the object (tuned)"] == "holds"
+    assert found["LICO, paper, has better Grad-CAM maps by insertion - deletion, as published (C1)"] == "fails"
+    assert found["LICO, tuned, has better RISE maps, sure or not (C1)"] == "holds"
+    assert found["LICO, tuned, has Grad-CAM maps that lie more on the object"] == "holds"
     assert found["nothing is added at inference (C3)"] == "holds"
     assert found["names help accuracy more than sham"] == "inconclusive"  # a tie in every seed
     assert found["LICO, paper, is more accurate with 20 labels (C2)"] == "fails"
     assert found["LICO, tuned, is more accurate with 40 labels (C2)"] == "holds"
+    assert found["LICO, paper, is more accurate when trained longer (C2)"] == "fails"
     assert found["names help Grad-CAM maps more than sham"] == "holds"
     assert "names help accuracy more than one-hot" not in found
     assert found["the released transport loss moves the maps"] == "fails"
@@ -82,10 +88,14 @@ def test_one_seed_decides_nothing_about_training_nor_does_it_show_whether_enough
 
 def test_what_the_profile_lacks_is_not_testable():
     few = settings(arms=["CE", "tuned"])
-    found = verdicts(claims(few, **tables(arms=["CE", "tuned"]) | {"relied": pd.DataFrame(), "limited": pd.DataFrame()}))
-    for claim in ("LICO, paper, is more accurate (C2)", "LICO, paper, has better Grad-CAM maps by insertion - deletion (C1)",
-                  "LICO, paper, is more accurate with few labels (C2)", "LICO, tuned, is more accurate with few labels (C2)",
-                  "LICO, paper, relies less on the background that a shortcut ties to the class"):  # fmt: skip
+    lacking = {name: pd.DataFrame() for name in ("relied", "limited", "longer")}
+    found = verdicts(claims(few, **tables(arms=["CE", "tuned"]) | lacking))
+    for claim in (
+        "LICO, paper, is more accurate (C2)", "LICO, paper, has better Grad-CAM maps by insertion - deletion, as published (C1)",
+        "LICO, paper, is more accurate with few labels (C2)", "LICO, tuned, is more accurate with few labels (C2)",
+        "LICO, tuned, is more accurate when trained longer (C2)",
+        "LICO, paper, relies less on the background that a shortcut ties to the class",
+    ):  # fmt: skip
         assert found[claim] == "not testable here"
 
 
@@ -94,14 +104,14 @@ def test_seeds_that_cannot_tell_leave_a_claim_open():
     judged = found["judged"].copy()
     judged.loc[(judged.arm == "paper") & (judged.seed == 0) & (judged.picture > 3), "right"] = False
     by = verdicts(claims(settings(), **found | {"judged": judged}))
-    assert by["LICO, paper, has better Grad-CAM maps by insertion - deletion (C1)"] == "not testable here"
-    assert by["LICO, tuned, has better Grad-CAM maps by insertion - deletion (C1)"] == "holds"
+    assert by["LICO, paper, has better Grad-CAM maps by insertion - deletion, as published (C1)"] == "not testable here"
+    assert by["LICO, tuned, has better Grad-CAM maps by insertion - deletion, as published (C1)"] == "holds"
 
 
 def test_arms_that_have_learned_nothing_do_not_decide_the_order_of_maps():
     found = tables()
     judged = found["judged"].copy()
-    judged.loc[(judged.arm == "paper") & (judged.picture > 3), "right"] = False
+    judged.loc[(judged.arm == "paper") & (judged.picture > 16), "right"] = False  # 17 of 20 are less than nine tenths
     judged.loc[judged.arm == "paper", "insertion"] = 0.05
     by = {one.claim: one for one in claims(settings(), **found | {"judged": judged})}
     order = by["true mask inserts better than Grad-CAM in every arm that has learned"]
@@ -111,7 +121,7 @@ def test_arms_that_have_learned_nothing_do_not_decide_the_order_of_maps():
 def test_maps_without_masks_have_no_energy():
     found = tables()
     by = verdicts(claims(settings((0,)), **found | {"judged": found["judged"].assign(energy=np.nan)}))
-    assert by["its RISE maps lie more on the object (paper)"] == "not testable here"
+    assert by["LICO, paper, has RISE maps that lie more on the object"] == "not testable here"
 
 
 def test_names_and_controls_are_compared_in_pairs():

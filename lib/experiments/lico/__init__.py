@@ -4,11 +4,12 @@ from lib.experiments.lico.arms import CONTROLS, TUNED, arms_of
 from lib.experiments.lico.background import pull_beside, reliance
 from lib.experiments.lico.data import task
 from lib.experiments.lico.defects import defects
+from lib.experiments.lico.dropout import texts_told_apart
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.paper_claims import claims
 from lib.experiments.lico.photographs import all_pointed_at, photographs, pointing_beside, pointing_of_arms
 from lib.experiments.lico.preflight import check, check_pictures
-from lib.experiments.lico.published import arithmetic
+from lib.experiments.lico.published import arithmetic, with_ours
 from lib.experiments.lico.published import gains as published_gains
 from lib.experiments.lico.runs import (
     Setting,
@@ -24,9 +25,9 @@ from lib.experiments.lico.runs import (
     tried,
     what_is_left,
 )
-from lib.experiments.lico.saliency import all_judged, beside, maps_of_labels, typical_pictures
+from lib.experiments.lico.saliency import all_judged, beside, maps_of_labels, names_beside, typical_pictures
 from lib.experiments.lico.sanity import under_cascade
-from lib.experiments.lico.show import saliency_sheet
+from lib.experiments.lico.show import look_of, saliency_sheet, told_by_all
 
 __all__ = [
     "CONTROLS",
@@ -48,10 +49,12 @@ __all__ = [
     "defects",
     "gains",
     "histories",
+    "look_of",
     "maps_of_labels",
     "moved_by_matching",
     "moved_by_transport",
     "names_against",
+    "names_beside",
     "photographs",
     "plans_by_regularisation",
     "pointing_beside",
@@ -63,8 +66,11 @@ __all__ = [
     "saliency_sheet",
     "task",
     "texts_to_tune",
+    "texts_told_apart",
+    "told_by_all",
     "tried",
     "typical_pictures",
     "under_cascade",
     "what_is_left",
+    "with_ours",
 ]  # fmt: skip

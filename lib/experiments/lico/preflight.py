@@ -8,12 +8,11 @@ from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, PLAIN, TUNED
 from lib.experiments.lico.data import Task
 from lib.experiments.lico.photographs import coco_root, photographs
 from lib.explainers import EXPLAINERS
-from lib.figures import PALETTE
 from lib.lico import text_sources
 from lib.lico.backbones import BACKBONES
+from lib.lico.plan import FULL, PRECISIONS
 from lib.lico.prompts import Prompts, check_names
 from lib.lico.readings import READINGS
-from lib.lico.training import FULL, PRECISIONS
 
 OPTIONAL = {"Grad-CAM++": "pytorch_grad_cam", "Score-CAM": "pytorch_grad_cam"}
 
@@ -50,7 +49,9 @@ def check_pictures(settings, task: Task) -> None:
 
 def _arms_and_seeds(settings):
     known = (PLAIN, TUNED, *READINGS, *CONTROLS, *ABLATIONS)
-    for name in ("arms", "seeds", "trial_seeds", "part_seeds", "explainers", "labels", "limited_arms", "ablations", "shortcut_arms"):
+    for name in (
+        "arms", "seeds", "trial_seeds", "part_seeds", "explainers", "labels", "limited_arms", "long_arms", "ablations", "shortcut_arms",
+    ):  # fmt: skip
         values = getattr(settings, name)
         if len(set(values)) < len(values):
             raise ValueError(f"{name}: found {values}; expected each once")
@@ -65,15 +66,12 @@ def _arms_and_seeds(settings):
         raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
     if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
         raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
-    most = 2 * len(PALETTE)
-    if (shown := len({*settings.arms, *settings.limited_arms})) > most:
-        found = f"{shown} with those of few labels"
-        raise ValueError(f"arms: found {found}; expected at most {most}, which can be told apart by colour and dash")
 
 
 def _sections(settings):
-    """What is asked of the sections on few labels and on the shortcut."""
-    for name, used in (("arms", True), ("limited_arms", settings.labels), ("shortcut_arms", settings.shortcut)):
+    """What is asked of the sections on few labels, longer training and the shortcut."""
+    parts = (("limited_arms", settings.labels), ("long_arms", settings.long_steps), ("shortcut_arms", settings.shortcut))
+    for name, used in (("arms", True), *parts):
         values = getattr(settings, name)
         if used and len(values) < 2:
             raise ValueError(f"{name}: found {values}; expected {PLAIN!r} and something to set beside it")
@@ -85,6 +83,8 @@ def _sections(settings):
         raise ValueError(f"shortcut: found {settings.shortcut} for {settings.dataset}; expected 0, only scenes have one")
     if not 0 <= settings.shortcut <= 1:
         raise ValueError(f"shortcut: found {settings.shortcut}; expected a probability")
+    if settings.long_steps and settings.long_steps <= settings.steps:
+        raise ValueError(f"long_steps: found {settings.long_steps}; expected 0, or more than the {settings.steps} steps of all arms")
     if settings.label_count and (settings.labels or settings.shortcut):
         found = f"{settings.label_count} with labels {settings.labels} and shortcut {settings.shortcut}"
         raise ValueError(f"label_count: found {found}; expected 0, or neither of these, which have training pictures of their own")

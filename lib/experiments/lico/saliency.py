@@ -11,6 +11,7 @@ import torch
 from lib import explainers, saliency_metrics
 from lib.encoders.weights import weights_sha256
 from lib.experiments.evidence import over_seeds
+from lib.experiments.lico.arms import CONTROLS, TUNED
 from lib.experiments.lico.side_by_side import work_beside
 from lib.experiments.remembered import remembered
 from lib.explainers import explain
@@ -143,6 +144,20 @@ def beside(table: pd.DataFrame, *, over: str) -> pd.DataFrame:
                              "pictures": count, "seeds": len(one)})  # fmt: skip
     found = pd.DataFrame(rows, columns=["arm", "map", "metric", "difference", "low", "high", "pictures", "seeds"])
     return found.astype({"difference": float, "low": float, "high": float})  # also where there are no rows
+
+
+def names_beside(table: pd.DataFrame) -> pd.DataFrame:
+    """LICO tuned, with names, less each control, on the pictures that both classify rightly: control, and the columns of `beside`.
+
+    Args:
+        table: rows of `judged` with arm and seed.
+    """
+    arms = set(table["arm"])
+    found = [
+        beside(table[table["arm"].isin([TUNED, control])], over=control).assign(control=control)
+        for control in CONTROLS if {control, TUNED} <= arms
+    ]  # fmt: skip
+    return pd.concat(found, ignore_index=True) if found else beside(table.iloc[:0], over="").assign(control="")
 
 
 def _differences(paired: pd.DataFrame) -> dict[tuple[str, str], dict[int, Estimate]]:

@@ -1,11 +1,14 @@
-"""Saliency as pictures: what each way of training makes of the same pictures."""
+"""How results are shown: saliency as pictures, arms by colour, and what only some seeds can tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from lib import picture_grid
+from lib.experiments.lico.arms import PLAIN, SHAM, SHUFFLED, TUNED
+from lib.figures import PALETTE
 from lib.heat_maps import overlaid
 
 
@@ -23,3 +26,25 @@ def saliency_sheet(pixels: np.ndarray, maps: Mapping[str, np.ndarray], *, masks:
     return picture_grid.contact_sheet(
         [cell for row in rows.values() for cell in row], columns=len(pixels), row_labels=list(rows), width=width
     )
+
+
+def look_of(arms: Sequence[str]) -> dict[str, dict]:
+    """Settings of each arm's line: five that the text speaks of in colour, the others in grey under one label.
+
+    Args:
+        arms: names, each once.
+    """
+    coloured = dict(zip((PLAIN, "paper", TUNED, SHUFFLED, SHAM), PALETTE, strict=False))
+    others = [arm for arm in arms if arm not in coloured]
+    return {
+        arm: {"color": coloured[arm], "label": arm, "zorder": 2} if arm in coloured
+        else {"color": "0.7", "lw": 0.7, "label": "other arms" if arm == others[0] else "_", "zorder": 1}
+        for arm in arms
+    }  # fmt: skip
+
+
+def told_by_all(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
+    """The same, without interval (low, high) where fewer seeds can tell: of those that learned too little nothing is known."""
+    table = table.copy()
+    table.loc[table["seeds"] < seeds, ["low", "high"]] = np.nan
+    return table
