@@ -75,7 +75,7 @@ benchmark: $(STAMP) ## the measurements of speed that the README shows
 lock: ## pin the newest versions that pyproject.toml allows in requirements.lock, except torch and torchvision (needs uv)
 	mkdir -p build
 	grep -E '^torch(vision)?==' requirements.lock > build/pair.txt
-	uv pip compile --universal --python-version 3.11 --extra test --no-annotate --no-header --upgrade -c build/pair.txt pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra test --extra saliency --extra text --no-annotate --no-header --upgrade -c build/pair.txt pyproject.toml -o requirements.lock
 
 clean: ## remove build/ and the caches of tools
 	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage
