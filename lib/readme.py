@@ -65,7 +65,8 @@ def speed_table(root: Path = ROOT) -> str:
             "ratio": "ratio", "goal": "goal",
         },
         "lico": {
-            "what": "LICO", "against": "against", "seconds": "seconds", "their_seconds": "theirs", "ratio": "ratio", "goal": "goal",
+            "what": "LICO", "against": "against", "seconds": "seconds", "their_seconds": "theirs",
+            "ratio": "ratio (of steps ours / theirs, else theirs / ours)", "goal": "goal",
         },
         "scenes_rendering": {
             "size": "scenes of so many pixels a side", "batch": "drawn at a time", "pictures_a_minute": "pictures a minute on one core",
