@@ -47,12 +47,15 @@ def test_a_missing_block_is_named(tmp_path):
         readme.updated(tmp_path)
 
 
+def write_claims(root, profile, row):
+    folder = root / "data" / "results" / profile
+    folder.mkdir(parents=True)
+    (folder / "04_claims.csv").write_text(f"claim,in the paper,holds if,here (95 % CI),n,verdict\n{row}\n")
+
+
 def test_verdicts_of_all_profiles_stand_side_by_side(tmp_path):
-    header = "claim,in the paper,holds if,here (95 % CI),n,verdict\n"
     for profile, verdict in (("quick", "holds"), ("study", "fails")):
-        folder = tmp_path / "data" / "results" / profile
-        folder.mkdir(parents=True)
-        (folder / "04_claims.csv").write_text(f'{header}it is so,0.8,above 0,"0.10 [0.05, 0.20]",5,{verdict}\n')
+        write_claims(tmp_path, profile, f'it is so,0.8,above 0,"0.10 [0.05, 0.20]",5,{verdict}')
     table = readme.claims_table("04", tmp_path)
     assert "`quick`" in table
     assert "`cifar10`" not in table
@@ -61,11 +64,8 @@ def test_verdicts_of_all_profiles_stand_side_by_side(tmp_path):
 
 
 def test_a_claim_of_one_profile_says_what_the_paper_says(tmp_path):
-    header = "claim,in the paper,holds if,here (95 % CI),n,verdict\n"
     for profile, claim in (("quick", "first"), ("study", "second")):
-        folder = tmp_path / "data" / "results" / profile
-        folder.mkdir(parents=True)
-        (folder / "04_claims.csv").write_text(f"{header}{claim},said of the {claim},above 0,,,not testable here\n")
+        write_claims(tmp_path, profile, f"{claim},said of the {claim},above 0,,,not testable here")
     rows = readme.claims_table("04", tmp_path).splitlines()[2:]
     assert [[cell.strip() for cell in row.split("|")[1:3]] for row in rows] == [
         ["first", "said of the first"], ["second", "said of the second"],
