@@ -106,6 +106,7 @@ def test_the_grid_is_that_of_the_spec():
     assert {one["initial"] for one in GRID} == {0.1, 0.5, 2.66}
     assert {one["beta"] for one in GRID} == {0.0, 0.01, 0.1}
     assert not any(one["learnable"] for one in GRID)
+    assert {one["dropout"] for one in GRID} == {0.0}  # with it matching hardly tells texts apart
 
 
 @pytest.mark.parametrize("text", ["random text", "one-hot", "uniform"])

@@ -137,6 +137,17 @@ def test_names_and_controls_are_compared_in_pairs():
     assert by["names help Grad-CAM maps more than sham"].verdict == "fails"
 
 
+def test_each_control_is_compared_by_its_own_numbers():
+    arms = [*ARMS, "one-hot"]
+    found = tables()
+    better = found["judged"][found["judged"]["arm"] == "tuned"].assign(arm="one-hot")
+    better["above random"] += 0.2
+    judged = pd.concat([found["judged"], better], ignore_index=True)
+    by = verdicts(claims(settings(arms=arms), **found | {"judged": judged}))
+    assert by["names help Grad-CAM maps more than sham"] == "holds"
+    assert by["names help Grad-CAM maps more than one-hot"] == "fails"
+
+
 def test_more_weights_than_plain_training_has_fail():
     found = tables()
     found["weights"].loc[1, "parameters"] = 101

@@ -147,9 +147,12 @@ def test_what_all_prompts_begin_with_is_run_once_and_nothing_else_changes(encode
 
 
 def test_many_prompts_are_run_in_several_rows(encoder, monkeypatch):
-    expected = Prompts(encoder, NAMES, contexts=3)().tokens.detach()
+    prompts, runs, run = Prompts(encoder, NAMES, contexts=3), [], encoder.transformer.forward
+    monkeypatch.setattr(encoder.transformer, "forward", lambda x, **mask: runs.append(x.shape[1]) or run(x, **mask))
+    expected = prompts().tokens.detach()
     monkeypatch.setattr(text_encoders, "ROWS_IN_ONE", 2)
-    np.testing.assert_allclose(Prompts(encoder, NAMES, contexts=3)().tokens.detach(), expected, atol=5e-6)
+    np.testing.assert_allclose(prompts().tokens.detach(), expected, atol=5e-6)
+    assert len(runs) == 1 + -(-len(NAMES) // 2)
 
 
 @pytest.mark.parametrize("settings", [{}, {"own_context": True}, {"learnable": False}])
