@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms.functional import gaussian_blur
 
-from lib.keyed_random import keys
+from lib.keyed_random import generator, keys
 
 BLUR = (11, 5.0)  # kernel and sigma in pixels, RISE's for pictures of 224; smaller pictures are blurred more by it
 STEP = 0.036  # share of the pixels at a time; both studies have about as much
@@ -158,6 +159,26 @@ def equivariance(maps_then_moved, moved_then_maps, *, centred: bool = False) -> 
         first, second = (maps - maps.mean((1, 2), keepdims=True) for maps in (first, second))
     lengths = np.sqrt(np.square(first).sum((1, 2)) * np.square(second).sum((1, 2)))
     return np.divide((first * second).sum((1, 2)), lengths, out=np.full(len(first), np.nan), where=(lengths > 0) & ~constant)
+
+
+def cropped(pictures: torch.Tensor, *, share: float = 7 / 8, seed: int = 0) -> torch.Tensor:
+    """(n, channels, H, W) a window of each picture, somewhere in it, brought to the size of the whole: a transformation for `equivariance`.
+
+    Args:
+        pictures: (n, channels, H, W); maps with one channel are cut as their pictures are.
+        share: of the window's sides in the picture's.
+        seed: of where windows are, which belongs to each picture's number.
+
+    Raises:
+        ValueError: if share is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share: found {share}; expected a share of the sides, above 0 and at most 1")
+    windows = torch.zeros(len(pictures), 2, 3, dtype=pictures.dtype, device=pictures.device)
+    windows[:, 0, 0] = windows[:, 1, 1] = share
+    windows[:, :, 2] = torch.from_numpy((1 - share) * generator(seed, 123).uniform(-1, 1, (len(pictures), 2)))
+    places = affine_grid(windows, list(pictures.shape), align_corners=False)
+    return grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
 
 def share_of_objects(maps, masks, *, target: str = "area") -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 from lib.saliency_metrics import (
     PerturbationCurves,
     blurred,
+    cropped,
     deletion,
     energy_in_mask,
     equivariance,
@@ -133,6 +134,24 @@ def test_equivariance_is_a_cosine():
     np.testing.assert_allclose(equivariance(maps, 3 * maps), 1)
     np.testing.assert_allclose(equivariance(MASKS.astype(float), (~MASKS).astype(float)), 0)
     assert np.isnan(equivariance(maps, np.zeros_like(maps))).all()
+
+
+def test_windows_lie_in_their_pictures_and_are_as_wide_as_asked():
+    """Of a picture whose values are its coordinates a window has coordinates too: three quarters as far apart."""
+    down, across = torch.meshgrid(torch.arange(SIDE, dtype=torch.float64), torch.arange(SIDE, dtype=torch.float64), indexing="ij")
+    ramps = torch.stack([down, across])[None].repeat(6, 1, 1, 1)
+    cut = cropped(ramps, share=0.75, seed=3)
+    inner = cut[:, :, 1:-1, 1:-1]  # at the edges of a picture there is nothing to interpolate to
+    torch.testing.assert_close(inner[:, 0].diff(dim=1), torch.full_like(inner[:, 0].diff(dim=1), 0.75))
+    torch.testing.assert_close(inner[:, 1].diff(dim=2), torch.full_like(inner[:, 1].diff(dim=2), 0.75))
+    assert cut.min() >= 0
+    assert cut.max() <= SIDE - 1
+    assert len({tuple(corner) for corner in cut[:, :, 1, 1].tolist()}) == 6
+    torch.testing.assert_close(cropped(ramps[:2], share=0.75, seed=3), cut[:2])
+    torch.testing.assert_close(cropped(ramps, share=1), ramps)
+    assert not torch.equal(cropped(ramps, share=0.75, seed=4), cut)
+    with pytest.raises(ValueError, match="share: found"):
+        cropped(ramps, share=1.5)
 
 
 def test_a_floor_does_not_make_maps_alike():

@@ -18,6 +18,7 @@ from lib.lico.backbones import Backbone, backbone
 from lib.lico.batches import batch_rows, batches
 from lib.lico.controls import GivenText, random_text
 from lib.lico.export import export
+from lib.lico.manifold import distances, log_similarities
 from lib.lico.objective import Consistency
 from lib.lico.plan import Plan
 from lib.lico.prompts import Prompts
@@ -28,8 +29,16 @@ from tests.lico.conftest import NAMES
 
 COUNT = 96
 LABELS = np.arange(COUNT) % 4
-PICTURES = torch.from_numpy(np.random.default_rng(0).standard_normal((COUNT, 3, 32, 32)).astype(np.float32)) * 0.3
-PICTURES[np.arange(COUNT), LABELS % 3] += torch.from_numpy(np.where(LABELS == 3, -1.0, 1.0).astype(np.float32))[:, None, None]
+
+
+def drawn(seed):
+    """(COUNT, 3, 32, 32) noise; each class has a colour of its own."""
+    pictures = torch.from_numpy(np.random.default_rng(seed).standard_normal((COUNT, 3, 32, 32)).astype(np.float32)) * 0.3
+    pictures[np.arange(COUNT), LABELS % 3] += torch.from_numpy(np.where(LABELS == 3, -1.0, 1.0).astype(np.float32))[:, None, None]
+    return pictures
+
+
+PICTURES = drawn(0)
 PLAN = Plan(steps=6, batch_size=16, watch=2)
 MILD = PAPER.but(contexts=3, beta=0.1)
 
@@ -129,6 +138,25 @@ def test_losses_fall_and_the_classes_are_learned(encoder):
     assert history["step"].tolist() == [0, 20, 40, 60, 80, 100, 119]
     assert history["rate"].iloc[-1] == pytest.approx(0.03 * np.cos(7 * np.pi * 119 / (16 * 120)))
     assert {"t", "error", "dead", "channel cosine", "token cosine", "iterations"} <= set(history)
+
+
+def test_pictures_that_were_not_seen_are_nearer_to_their_texts_the_more_so_with_more_weight(encoder):
+    """Spec 6.3: both losses are less than with the plain classifier, and similarities of pictures follow those of texts by alpha."""
+    labels, plan = torch.from_numpy(LABELS), Plan(steps=120, batch_size=16)
+    plain, unseen, followed = train(tiny(), load, LABELS, plan).backbone, drawn(1), []
+    apart = ~torch.eye(COUNT, dtype=torch.bool)
+    for alpha in (0.1, 1.0, 10.0):
+        texts = side(encoder, MILD.but(alpha=alpha, dropout=0.0))
+        trained = train(tiny(), load, LABELS, plan, consistency=texts).backbone
+        with torch.no_grad():
+            maps, of_plain = (one.module.eval().maps(unseen) for one in (trained, plain))
+            losses, of_plain = (texts.eval()(some, labels) for some in (maps, of_plain))
+            points = maps.flatten(2), texts.mapping(texts.text().tokens)[labels]
+            similar = [log_similarities(distances(some), 1.0).exp()[apart] for some in points]
+        assert losses.manifold < of_plain.manifold
+        assert losses.transport < of_plain.transport
+        followed.append(float(torch.corrcoef(torch.stack(similar))[0, 1]))
+    assert followed == sorted(followed)
 
 
 def test_adamw_goes_through_one_cycle():

@@ -17,7 +17,7 @@ from lib.experiments.remembered import remembered
 from lib.explainers import explain
 from lib.lico.loading import loader
 from lib.lico.training import Trained
-from lib.saliency_metrics import deletion, energy_in_mask, equivariance, insertion, pointing_game, random_maps
+from lib.saliency_metrics import cropped, deletion, energy_in_mask, equivariance, insertion, pointing_game, random_maps
 from lib.statistics import Estimate, paired_difference
 
 TRUE_MASK, RANDOM_MAP = "true mask", "random map"
@@ -56,7 +56,7 @@ def judged(
         One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`. "above random"
         is insertion - deletion beyond that of a random map of the same picture, over the probability of the whole picture: a classifier
         that is surer of itself has more of both, whatever its maps are. Energy is of what a map has above its least value, and equivariance
-        (of mirrored pictures; not of RISE) a correlation, since some maps have a floor.
+        a correlation, since some maps have a floor: the mean of that of mirrored and of cropped pictures (not of RISE).
     """
     settings = dict(settings or {})
     inputs = {
@@ -76,17 +76,21 @@ def judged(
 
         with torch.no_grad():
             of_classes = torch.cat([probability(batch) for batch in x.split(256)]).cpu().numpy()
-        turned = x.flip(3)
+        moves = (partial(torch.flip, dims=[3]), partial(cropped, seed=seed))
         tables = []
         for name in (*names, RANDOM_MAP, *([] if masks is None else [TRUE_MASK])):
+            kept = []
             if name == RANDOM_MAP:
-                maps, moved = random_maps(len(x), x.shape[2:], seed=seed), None
+                maps = random_maps(len(x), x.shape[2:], seed=seed)
             elif name == TRUE_MASK:
-                maps, moved = masks.astype(float), None
+                maps = masks.astype(float)
             else:
                 by = {"name": name, **settings.get(name, {})}
-                # RISE's masks are the same for both pictures: its maps would differ by the masks, whatever the classifier makes of them.
-                maps, moved = maps_of(network, x, labels, **by), None if name == "RISE" else maps_of(network, turned, labels, **by)
+                maps = maps_of(network, x, labels, **by)
+                # RISE has the same masks for both pictures: its maps would differ by the masks, whatever the classifier makes of them.
+                for move in () if name == "RISE" else moves:
+                    then_moved = move(torch.from_numpy(maps)[:, None])[:, 0]
+                    kept.append(equivariance(then_moved, maps_of(network, move(x), labels, **by), centred=True))
             risen = insertion(probability, x, maps, pictures.labels, seed=seed)
             fallen = deletion(probability, x, maps, pictures.labels, seed=seed)
             nothing = np.full(len(x), np.nan)
@@ -97,7 +101,7 @@ def judged(
                 "insertion / p": risen.areas / risen.probability[:, -1],
                 "pointing": nothing if masks is None else pointing_game(maps, masks),
                 "energy": nothing if masks is None else energy_in_mask(maps - maps.min((1, 2), keepdims=True), masks),
-                "equivariance": nothing if moved is None else equivariance(maps[:, :, ::-1], moved, centred=True),
+                "equivariance": pd.DataFrame(kept).mean() if kept else nothing,
             }))  # fmt: skip
         return pd.concat(tables).to_dict("records")
 
