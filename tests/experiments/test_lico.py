@@ -19,6 +19,7 @@ from lib.encoders.small_clip import CutTokenizer, small_clip
 from lib.experiments.lico import runs, sanity, show
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Arm, arms_of, side_of
 from lib.experiments.lico.background import pull_beside, reliance
+from lib.experiments.lico.changes import changes, numbers_of
 from lib.experiments.lico.data import balanced, task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.dropout import texts_told_apart
@@ -616,6 +617,22 @@ def test_names_are_set_beside_each_control_that_is_there():
     for control, value in (("sham", 0.5), ("one-hot", -1.0)):
         np.testing.assert_allclose(found.loc[found["control"] == control, "difference"], value)
     assert names_beside(pd.DataFrame([row for row in rows if row["arm"] == "CE"])).empty
+
+
+def test_a_change_is_told_in_accuracy_and_in_maps_of_the_explainers_asked_for():
+    rows = [{"arm": arm, "seed": seed, "picture": picture, "map": name, "right": picture < right} | dict.fromkeys(METRICS, value)
+            for arm, value, right in ((TUNED, 2.0, 30), ("sham", 1.5, 20)) for seed in (0, 1) for picture in range(40)
+            for name in ("RISE", "Grad-CAM", "random map")]  # fmt: skip
+    table = pd.DataFrame(rows)
+    found = changes(table[table["map"] == "RISE"], table, over=TUNED, explainers=["Grad-CAM", "RISE"])
+    assert found["arm"].eq("sham").all()
+    expected = [("accuracy", -0.25)] + 2 * [("above random", -0.5), ("energy", -0.5)]
+    assert sorted(zip(found["number"], found["difference"], strict=True)) == sorted(expected)
+    assert found["map"].dropna().unique().tolist() == ["RISE", "Grad-CAM"]
+    assert found["pictures"].dropna().eq(20).all()
+    assert numbers_of(found, "RISE") == {"accuracy": "accuracy", "above random": "above random, RISE", "energy": "energy, RISE"}
+    without_masks = changes(table[table["map"] == "RISE"], table.assign(energy=np.nan), over=TUNED, explainers=["RISE"])
+    assert list(numbers_of(without_masks, "RISE")) == ["accuracy", "above random"]
 
 
 def test_lines_of_arms_that_the_text_speaks_of_are_in_colour_and_the_others_are_named_once():

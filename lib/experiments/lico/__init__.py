@@ -2,6 +2,7 @@
 
 from lib.experiments.lico.arms import CONTROLS, TUNED, arms_of
 from lib.experiments.lico.background import pull_beside, reliance
+from lib.experiments.lico.changes import changes, numbers_of
 from lib.experiments.lico.data import task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.dropout import texts_told_apart
@@ -41,6 +42,7 @@ __all__ = [
     "arithmetic",
     "arms_of",
     "beside",
+    "changes",
     "check",
     "check_pictures",
     "chosen_of",
@@ -55,6 +57,7 @@ __all__ = [
     "moved_by_transport",
     "names_against",
     "names_beside",
+    "numbers_of",
     "photographs",
     "plans_by_regularisation",
     "pointing_beside",

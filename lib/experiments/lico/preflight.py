@@ -51,6 +51,7 @@ def _arms_and_seeds(settings):
     known = (PLAIN, TUNED, *READINGS, *CONTROLS, *ABLATIONS)
     for name in (
         "arms", "seeds", "trial_seeds", "part_seeds", "explainers", "labels", "limited_arms", "long_arms", "ablations", "shortcut_arms",
+        "same_setting",
     ):  # fmt: skip
         values = getattr(settings, name)
         if len(set(values)) < len(values):
@@ -66,6 +67,10 @@ def _arms_and_seeds(settings):
         raise ValueError(f"arms: found {settings.arms[0]!r} first; expected {PLAIN!r}, that the others are set beside")
     if unknown := [one for one in settings.ablations if one not in ABLATIONS]:
         raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
+    if unknown := [one for one in settings.same_setting if one not in CONTROLS]:
+        raise ValueError(f"same_setting: found {unknown[0]!r}; expected some of {', '.join(CONTROLS)}")
+    if settings.same_setting and TUNED not in settings.arms:
+        raise ValueError(f"same_setting: found {settings.same_setting} without {TUNED!r}; expected it among the arms, whose setting it is")
 
 
 def _sections(settings):
