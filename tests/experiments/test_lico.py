@@ -19,7 +19,7 @@ from lib.encoders.small_clip import CutTokenizer, small_clip
 from lib.experiments.lico import runs, sanity, show
 from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Arm, arms_of, side_of
 from lib.experiments.lico.background import pull_beside, reliance
-from lib.experiments.lico.changes import changes, numbers_of
+from lib.experiments.lico.changes import changes, numbers_of, other_texts
 from lib.experiments.lico.data import balanced, task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.dropout import texts_told_apart
@@ -633,6 +633,15 @@ def test_a_change_is_told_in_accuracy_and_in_maps_of_the_explainers_asked_for():
     assert numbers_of(found, "RISE") == {"accuracy": "accuracy", "above random": "above random, RISE", "energy": "energy, RISE"}
     without_masks = changes(table[table["map"] == "RISE"], table.assign(energy=np.nan), over=TUNED, explainers=["RISE"])
     assert list(numbers_of(without_masks, "RISE")) == ["accuracy", "above random"]
+
+
+def test_names_and_a_control_meet_in_the_setting_of_each_unless_it_is_one():
+    tuned = {TUNED: MILD.but(name="a"), "sham": MILD.but(name="b"), "one-hot": MILD.but(name="c", beta=0.01)}
+    found = list(other_texts(["sham", "one-hot"], tuned))
+    assert [whose for whose, _ in found] == ["names", "names", "one-hot"]
+    assert [[arm.text for arm in pair] for _, pair in found] == [["names", "sham"], ["names", "one-hot"], ["names", "one-hot"]]
+    assert [{arm.reading.beta for arm in pair} for _, pair in found] == [{MILD.beta}, {MILD.beta}, {0.01}]
+    assert all(pair[0].name == "names" and pair[1].name == pair[1].text for _, pair in found)
 
 
 def test_lines_of_arms_that_the_text_speaks_of_are_in_colour_and_the_others_are_named_once():

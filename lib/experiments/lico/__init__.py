@@ -2,7 +2,7 @@
 
 from lib.experiments.lico.arms import CONTROLS, TUNED, arms_of
 from lib.experiments.lico.background import pull_beside, reliance
-from lib.experiments.lico.changes import changes, numbers_of
+from lib.experiments.lico.changes import changes, numbers_of, other_texts
 from lib.experiments.lico.data import task
 from lib.experiments.lico.defects import defects
 from lib.experiments.lico.dropout import texts_told_apart
@@ -58,6 +58,7 @@ __all__ = [
     "names_against",
     "names_beside",
     "numbers_of",
+    "other_texts",
     "photographs",
     "plans_by_regularisation",
     "pointing_beside",

@@ -1,11 +1,13 @@
 """What one change to training does, to accuracy and to maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from lib.experiments.lico.arms import NAMES, TUNED, Arm
 from lib.experiments.lico.runs import gains
 from lib.experiments.lico.saliency import beside
+from lib.lico.readings import Reading
 
 NUMBERS = {"accuracy": "accuracy", "above random": "above random, {}", "energy": "energy, {}"}
 
@@ -22,6 +24,23 @@ def changes(given: pd.DataFrame, judged: pd.DataFrame, *, over: str, explainers:
     of_maps = beside(judged, over=over).rename(columns={"metric": "number"})
     of_maps = of_maps[of_maps["map"].isin(explainers) & of_maps["number"].isin(NUMBERS)]
     return pd.concat([gains(given, over=over), of_maps], ignore_index=True)
+
+
+def other_texts(controls: Sequence[str], tuned: Mapping[str, Reading]) -> Iterator[tuple[str, list[Arm]]]:
+    """Names and a control with one setting, so that the text alone differs: that of the names, and that of the control if it is another.
+
+    Args:
+        controls: of `CONTROLS`.
+        tuned: what tuning chose, for "tuned" and each control.
+
+    Yields:
+        whose setting it is, and two arms: "names" and the control.
+    """
+    for control in controls:
+        of_names, own = tuned[TUNED], tuned[control]
+        for whose, reading in ((NAMES, of_names), (control, own)):
+            if whose == NAMES or own.but(name="") != of_names.but(name=""):
+                yield whose, [Arm(NAMES, reading), Arm(control, reading, control)]
 
 
 def numbers_of(table: pd.DataFrame, explainer: str) -> dict[str, str]:
