@@ -28,7 +28,7 @@ from lib.experiments.lico.published import arithmetic, gains, with_ours
 from lib.experiments.lico.runs import chosen_of, names_against, ranked, texts_to_tune
 from lib.experiments.lico.saliency import METRICS, beside, judged, maps_of, maps_of_labels, names_beside, typical_pictures
 from lib.experiments.lico.sanity import cascaded, similarity_under_cascade, under_cascade
-from lib.experiments.lico.show import look_of, saliency_sheet, told_by_all
+from lib.experiments.lico.show import look_of, near_zero, saliency_sheet, told_by_all
 from lib.experiments.lico.side_by_side import work_beside
 from lib.lico import text_sources, training
 from lib.lico.backbones import Backbone
@@ -642,6 +642,13 @@ def test_names_and_a_control_meet_in_the_setting_of_each_unless_it_is_one():
     assert [[arm.text for arm in pair] for _, pair in found] == [["names", "sham"], ["names", "one-hot"], ["names", "one-hot"]]
     assert [{arm.reading.beta for arm in pair} for _, pair in found] == [{MILD.beta}, {MILD.beta}, {0.01}]
     assert all(pair[0].name == "names" and pair[1].name == pair[1].text for _, pair in found)
+
+
+def test_small_differences_in_accuracy_are_shown_once_more():
+    table = pd.DataFrame({"number": ["accuracy", "accuracy", "energy"], "difference": [-0.8, 0.1, 0.1], "arm": ["a", "b", "b"]})
+    found = near_zero(table)
+    assert found["number"].tolist() == ["accuracy", "accuracy", "energy", "near"]
+    assert found["arm"].iloc[-1] == "b"
 
 
 def test_lines_of_arms_that_the_text_speaks_of_are_in_colour_and_the_others_are_named_once():

@@ -61,6 +61,7 @@ def test_the_quick_settings_are_fine(check_with):
     ({"ablations": ["no text"]}, "ablations: found 'no text'"),
     ({"same_setting": ["tuned"]}, "same_setting: found 'tuned'; expected some of shuffled names"),
     ({"same_setting": ["sham"], "arms": ["CE", "sham"], "shortcut_arms": ["CE", "sham"]}, "same_setting: found .* without 'tuned'"),
+    ({"same_setting": ["one-hot"]}, "same_setting: found .* without 'one-hot' in arms"),
     ({"same_setting": ["sham", "sham"]}, "same_setting: found .* expected each once"),
     ({"limited_arms": ["paper", "tuned"]}, "limited_arms: found no 'CE'"),
     ({"shortcut_arms": ["CE", "one-hot"]}, "shortcut_arms: found 'one-hot', which is tuned with the arms"),

@@ -156,7 +156,7 @@ def test_pictures_that_were_not_seen_are_nearer_to_their_texts_the_more_so_with_
         assert losses.manifold < of_plain.manifold
         assert losses.transport < of_plain.transport
         followed.append(float(torch.corrcoef(torch.stack(similar))[0, 1]))
-    assert followed == sorted(followed)
+    assert followed[0] < followed[1] < followed[2]
 
 
 def test_adamw_goes_through_one_cycle():

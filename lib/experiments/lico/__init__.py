@@ -28,7 +28,7 @@ from lib.experiments.lico.runs import (
 )
 from lib.experiments.lico.saliency import all_judged, beside, maps_of_labels, names_beside, typical_pictures
 from lib.experiments.lico.sanity import under_cascade
-from lib.experiments.lico.show import look_of, saliency_sheet, told_by_all
+from lib.experiments.lico.show import look_of, near_zero, saliency_sheet, told_by_all
 
 __all__ = [
     "CONTROLS",
@@ -57,6 +57,7 @@ __all__ = [
     "moved_by_transport",
     "names_against",
     "names_beside",
+    "near_zero",
     "numbers_of",
     "other_texts",
     "photographs",

@@ -9,7 +9,7 @@ from lib.experiments.lico.runs import gains
 from lib.experiments.lico.saliency import beside
 from lib.lico.readings import Reading
 
-NUMBERS = {"accuracy": "accuracy", "above random": "above random, {}", "energy": "energy, {}"}
+NUMBERS = {"accuracy": "accuracy", "near": "accuracy, near 0", "above random": "above random, {}", "energy": "energy, {}"}
 
 
 def changes(given: pd.DataFrame, judged: pd.DataFrame, *, over: str, explainers: Sequence[str]) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def changes(given: pd.DataFrame, judged: pd.DataFrame, *, over: str, explainers:
 
 
 def other_texts(controls: Sequence[str], tuned: Mapping[str, Reading]) -> Iterator[tuple[str, list[Arm]]]:
-    """Names and a control with one setting, so that the text alone differs: that of the names, and that of the control if it is another.
+    """Names and a control with one setting: that of the names, and that of the control if it is another.
 
     Args:
         controls: of `CONTROLS`.

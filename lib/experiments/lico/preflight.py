@@ -69,8 +69,8 @@ def _arms_and_seeds(settings):
         raise ValueError(f"ablations: found {unknown[0]!r}; expected some of {', '.join(ABLATIONS)}")
     if unknown := [one for one in settings.same_setting if one not in CONTROLS]:
         raise ValueError(f"same_setting: found {unknown[0]!r}; expected some of {', '.join(CONTROLS)}")
-    if settings.same_setting and TUNED not in settings.arms:
-        raise ValueError(f"same_setting: found {settings.same_setting} without {TUNED!r}; expected it among the arms, whose setting it is")
+    if settings.same_setting and (missing := [one for one in (TUNED, *settings.same_setting) if one not in settings.arms]):
+        raise ValueError(f"same_setting: found {settings.same_setting} without {missing[0]!r} in arms; expected its setting")
 
 
 def _sections(settings):

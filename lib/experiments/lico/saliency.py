@@ -56,7 +56,8 @@ def judged(
         One row a picture and map: picture, right (is it classified rightly), probability (of its class), map, and `METRICS`. "above random"
         is insertion - deletion beyond that of a random map of the same picture, over the probability of the whole picture: a classifier
         that is surer of itself has more of both, whatever its maps are. Energy is of what a map has above its least value, and equivariance
-        a correlation, since some maps have a floor: the mean of that of mirrored and of cropped pictures (not of RISE).
+        a correlation, since some maps have a floor: the mean of that of mirrored and of cropped pictures (not of RISE), where
+        a map is the same everywhere of the other alone.
     """
     settings = dict(settings or {})
     inputs = {

@@ -43,6 +43,17 @@ def look_of(arms: Sequence[str]) -> dict[str, dict]:
     }  # fmt: skip
 
 
+def near_zero(table: pd.DataFrame, *, within: float = 0.2) -> pd.DataFrame:
+    """The same and once more the differences in accuracy near 0, as the number "near": beside large ones they are not seen.
+
+    Args:
+        table: with columns number and difference.
+        within: so far from 0.
+    """
+    near = table[(table["number"] == "accuracy") & (table["difference"].abs() < within)]
+    return pd.concat([table, near.assign(number="near")])
+
+
 def told_by_all(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """The same, without interval (low, high) where fewer seeds can tell: of those that learned too little nothing is known."""
     table = table.copy()
