@@ -82,7 +82,7 @@ def group_cam(
 ) -> torch.Tensor:  # fmt: skip
     """ReLU(sum_g s_g M_g): masks of groups of channels, each weighted by what it adds to a blurred picture.
 
-        M_g = ReLU(sum_(c in g) w_c A_c), its lower values set to 0, scaled to [0, 1] and enlarged,
+        M_g = ReLU(sum_(c in g) w_c A_c), its lower values set to 0, enlarged and scaled to [0, 1],
         s_g = p(M_g x + (1 - M_g) blur(x)) - p(blur(x)),    p the probability of the class.
 
     Args:

@@ -187,7 +187,8 @@ def share_of_objects(maps, masks, *, target: str = "area") -> np.ndarray:
     Args:
         maps: (n, H, W), none negative.
         masks: (n, objects, H, W) bool, each with a pixel in it.
-        target: "area", KL(map || area) as the study's code has it, or "map", KL(area || map) as its text says.
+        target: "area", KL(map || area) as the study's code has it, finite where an object has none of the map; or "map", KL(area || map)
+            as its text says.
 
     Returns:
         NaN where no object has any of the map.

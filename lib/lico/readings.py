@@ -15,7 +15,8 @@ The body of the paper could not be had: `paper` follows its abstract, its figure
 readings the text encoder stays frozen, as the paper says; the released code hands its parameters to the optimiser. That `r2` brings
 features to length one before it compares them is assumed: the specification does not say. How a classifier is trained is no part of a
 reading: all have the plan they are given, and none has the second study's clipping to 0.5, or the released learning rate of 0.1, weight
-decay of 0.0005, moving average, batch norm momentum of 0.001 and names written into the code.
+decay of 0.0005, moving average, batch norm momentum of 0.001 and names written into the code. Two remedies that nobody has published with
+LICO, a debiased divergence of Sinkhorn and a penalty on tokens that are alike, are not among the settings.
 """
 
 import math

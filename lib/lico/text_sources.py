@@ -5,7 +5,9 @@
 | `local:clip,seed=0` | the small CLIP trained on scenes and their captions; it knows the words that captions use |
 | `open_clip:ViT-B-32/openai` | the text side of a network of open_clip, downloaded when first used |
 | `open_clip:FOLDER` | a folder with open_clip_config.json and open_clip_model.safetensors |
-| `hugging_face:NAME` | any text encoder of Hugging Face's transformers, by name or local folder (needs the package transformers) |
+| `hugging_face:NAME` | a text encoder of Hugging Face's transformers that takes vectors for words, by name or local folder |
+
+The last has BERT and its kind, and sentence encoders; it needs the package transformers. A CLIP comes by open_clip; a T5 decodes, too.
 """
 
 from functools import lru_cache

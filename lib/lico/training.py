@@ -1,7 +1,8 @@
 """Training a classifier with and without LICO: the same initial weights, order and augmentation, whatever stands beside the cross-entropy.
 
 SGD with momentum and the paper's learning rate (specs/lico.md, 2.4), or AdamW with one cycle, as the project's own encoders are trained.
-Everything random belongs to (seed, step): with both weights 0 the weights are those of plain training, bit for bit.
+Everything random belongs to (seed, step): with both weights 0 the weights are those of plain training, bit for bit. One process, one
+device: similarities are among the samples of its batch, and nothing gathers those of other processes.
 """
 
 import copy

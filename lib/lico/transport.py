@@ -35,7 +35,10 @@ class Transport:
 
 
 def live_rows(points: torch.Tensor) -> torch.Tensor:
-    """(..., N, d) -> (..., N) bool: is a row longer than nothing? A channel that is silent in a picture is not."""
+    """(..., N, d) -> (..., N) bool: is a row longer than nothing? A channel that is silent in a picture is not.
+
+    Behind a leaky ReLU, as in the paper's wide networks, hardly any channel is silent.
+    """
     return points.detach().norm(dim=-1) > LEAST_LENGTH
 
 

@@ -21,7 +21,7 @@ from lib.experiments.lico.arms import ABLATIONS, CONTROLS, GRID, SHAM, TUNED, Ar
 from lib.experiments.lico.background import pull_beside, reliance
 from lib.experiments.lico.changes import changes, numbers_of, other_texts
 from lib.experiments.lico.data import balanced, task
-from lib.experiments.lico.defects import defects
+from lib.experiments.lico.defects import CHANNELS, PLACES, TOKENS, _drawn, defects
 from lib.experiments.lico.dropout import texts_told_apart
 from lib.experiments.lico.hand_made import costs_by_temperature, moved_by_matching, moved_by_transport, plans_by_regularisation
 from lib.experiments.lico.published import arithmetic, gains, with_ours
@@ -40,6 +40,7 @@ from lib.lico.readings import PAPER, READINGS
 from lib.lico.temperature import LOG_SCALE
 from lib.lico.text_encoders import ContrastiveText
 from lib.lico.training import gradient_norms
+from lib.lico.transport import sinkhorn, transport_loss
 from lib.measures.map_similarity import rank_similarity
 from lib.paths import REPORTED
 from lib.saliency_metrics import cropped, equivariance
@@ -261,6 +262,26 @@ def test_every_error_has_the_numbers_of_the_specification():
     short = found.loc["eps of 0.0001 with 100 iterations (right: 0.1)"]
     assert short.wrong > 0.1 > 1e-4 > short.right  # the specification measured 0.35 to 0.73 on other points
     assert found.loc["maps are taken in training mode", "wrong"] > 0.01 > found.loc["maps are taken in training mode", "right"] == 0
+    temperature = found[found.index.str.startswith("2.66 = log(1 / 0.07)")].iloc[0]
+    assert temperature.wrong < 0.05 < 10 < temperature.right  # the specification: about 0.005 and 12, of its own pictures
+    length = found.loc["features keep their length"]
+    assert length.wrong > 0.1 > 1e-6 > length.right
+    padding = found.loc["padding counts as tokens (5 of 13)"]
+    maps, tokens = _drawn(0, 0, 4, CHANNELS, PLACES), _drawn(0, 1, 4, TOKENS, PLACES)
+    assert padding.wrong == pytest.approx(float(transport_loss(maps, tokens).loss), rel=1e-6)
+    assert padding.right == pytest.approx(float(transport_loss(maps, tokens[:, :8]).loss), rel=1e-5)
+    assert padding.wrong != pytest.approx(padding.right, rel=1e-3)
+    shares = found.loc["MOSU turns the divergence of its text round"]  # of 1 and 12 pixels
+    assert shares.wrong == pytest.approx(0.5 * np.log(13 / 2) + 0.5 * np.log(13 / 24))
+    assert shares.right == pytest.approx(1 / 13 * np.log(2 / 13) + 12 / 13 * np.log(24 / 13))
+
+
+def test_transport_in_half_precision_is_no_error_that_matters():
+    maps, tokens = (_drawn(0, part, 4, count, PLACES) for part, count in ((0, CHANNELS), (1, TOKENS)))
+    halves = [torch.nn.functional.normalize(one, dim=-1).half() for one in (maps, tokens)]
+    cost = (2 - 2 * halves[0] @ halves[1].mT).float()
+    loss = float((sinkhorn(cost).plan * cost).sum((1, 2)).mean())
+    assert loss == pytest.approx(float(transport_loss(maps, tokens).loss), abs=5e-5)
 
 
 @pytest.fixture

@@ -81,6 +81,9 @@ def test_the_quick_settings_are_fine(check_with):
     ({"labels": [30]}, "labels: found 30; expected multiples of 20 classes"),
     ({"labels": [4000]}, "labels: found 4000; expected multiples of 20 classes up to"),
     ({"arms": ["CE", "code24b"], "batch_size": 16}, "code24b takes labels for places in the batch"),
+    ({"long_arms": ["CE", "code24b"], "long_steps": 800, "batch_size": 16}, "code24b takes labels for places in the batch"),
+    ({"limited_arms": ["CE", "code24b"], "batch_size": 16}, "code24b takes labels for places in the batch"),
+    ({"shortcut_arms": ["CE", "code24b"], "batch_size": 16}, "code24b takes labels for places in the batch"),
     ({"network": "vgg"}, "network: found 'vgg'"),
     ({"network": "resnet20"}, "network: found 'resnet20', for 32 x 32 pixels"),
 ])  # fmt: skip

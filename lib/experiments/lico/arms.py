@@ -99,7 +99,8 @@ def side_of(
 
     Args:
         arm: which.
-        encoder: of the names; controls that need none are as wide and as long as what it says of them at first.
+        encoder: of the names. Vectors of random, one-hot and uniform texts are as long as what it says of the names at first, and as wide
+            (one-hot: classes + tokens wide); the sham's are of the size of a map.
         class_names: in the order of the labels.
         shape: of the maps.
         stop: the sign that ends a prompt.

@@ -1,8 +1,8 @@
 """Errors of the released code and of the two studies that change the method, each at a case small enough to see.
 
 Every row is one number, as the faulty code has it and as it should be (specs/lico.md, 4.2 and 4.3). The specification also lists that the
-first study runs Sinkhorn's algorithm in half precision; its potentials are in single precision, and the plan comes out the same to four
-digits.
+first study runs Sinkhorn's algorithm in half precision; its potentials are in single precision, and the loss comes out the same to four
+digits. The temperature's row is one of convention: CLIP's tells samples apart, and is no better to train with.
 """
 
 import copy

@@ -52,7 +52,7 @@ def claims(
         judged: `all_judged`.
         names: `names_beside`.
         history: `histories`.
-        weights: one row an arm: arm, parameters of what is left after training.
+        weights: `what_is_left`.
         limited: `answers` with few labels, with their number as the column labels; or an empty table.
         longer: `answers` after longer training, or an empty table.
         relied: `pull_beside` plain training, or an empty table.
@@ -111,10 +111,8 @@ def _saliency(settings, judged):
 
 def _cost(weights):
     counts = weights.set_index("arm")["parameters"]
-    here = None
-    if PLAIN in counts and PAPER in counts:
-        more = float(counts[PAPER] - counts[PLAIN])
-        here = Estimate(more, more, more, len(counts))
+    most = float((counts - counts[PLAIN]).abs().max())
+    here = Estimate(most, most, most, len(counts))
     rule = "weights of the classifier, LICO - plain training, exactly 0 (n: arms)"
     return [Claim("nothing is added at inference (C3)", "yes, by construction", rule, here, low=0, high=0)]
 

@@ -73,10 +73,15 @@ def _arms_and_seeds(settings):
         raise ValueError(f"same_setting: found {settings.same_setting} without {missing[0]!r} in arms; expected its setting")
 
 
+def _lists_of_arms(settings):
+    """Name -> whether anything of it is trained."""
+    asked = {"limited_arms": settings.labels, "long_arms": settings.long_steps, "shortcut_arms": settings.shortcut}
+    return {"arms": True} | {name: bool(one) for name, one in asked.items()}
+
+
 def _sections(settings):
     """What is asked of the sections on few labels, longer training and the shortcut."""
-    parts = (("limited_arms", settings.labels), ("long_arms", settings.long_steps), ("shortcut_arms", settings.shortcut))
-    for name, used in (("arms", True), *parts):
+    for name, used in _lists_of_arms(settings).items():
         values = getattr(settings, name)
         if used and len(values) < 2:
             raise ValueError(f"{name}: found {values}; expected {PLAIN!r} and something to set beside it")
@@ -133,9 +138,11 @@ def _labels(settings, task):
     for one in settings.labels:
         if one % classes or not classes <= one <= rarest * classes:
             raise ValueError(f"labels: found {one}; expected multiples of {classes} classes up to {rarest * classes}")
-    smallest = min([settings.batch_size, *settings.labels])
-    if any((READINGS | ABLATIONS)[one].label_of_label for one in settings.arms if one in READINGS | ABLATIONS) and smallest < classes:
-        raise ValueError(f"batch_size: found batches of {smallest} for {classes} classes; code24b takes labels for places in the batch")
+    trained = {one for name, used in _lists_of_arms(settings).items() if used for one in getattr(settings, name)}
+    by_place = [name for name, one in READINGS.items() if one.label_of_label and name in trained]
+    if by_place and settings.batch_size < classes:
+        found = f"batches of {settings.batch_size} for {classes} classes"
+        raise ValueError(f"batch_size: found {found}; {by_place[0]} takes labels for places in the batch")
 
 
 def _network_and_texts(settings, task):
