@@ -670,6 +670,7 @@ def test_small_differences_in_accuracy_are_shown_once_more():
     found = near_zero(table)
     assert found["number"].tolist() == ["accuracy", "accuracy", "energy", "near"]
     assert found["arm"].iloc[-1] == "b"
+    assert near_zero(table[1:])["number"].tolist() == ["accuracy", "energy"]
 
 
 def test_lines_of_arms_that_the_text_speaks_of_are_in_colour_and_the_others_are_named_once():

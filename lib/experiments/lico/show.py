@@ -44,14 +44,15 @@ def look_of(arms: Sequence[str]) -> dict[str, dict]:
 
 
 def near_zero(table: pd.DataFrame, *, within: float = 0.2) -> pd.DataFrame:
-    """The same and once more the differences in accuracy near 0, as the number "near": beside large ones they are not seen.
+    """The same; if some differences in accuracy are large, those near 0 once more, as the number "near": beside these they are not seen.
 
     Args:
         table: with columns number and difference.
         within: so far from 0.
     """
-    near = table[(table["number"] == "accuracy") & (table["difference"].abs() < within)]
-    return pd.concat([table, near.assign(number="near")])
+    accuracy = table[table["number"] == "accuracy"]
+    near = accuracy[accuracy["difference"].abs() < within]
+    return pd.concat([table, near.assign(number="near")]) if len(near) < len(accuracy) else table
 
 
 def told_by_all(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
